@@ -1,0 +1,5 @@
+"""`python -m proxy` is `detent`."""
+
+from proxy.cli import main
+
+main()

@@ -1,0 +1,1 @@
+"""Halting: the log, its state in memory, the halt file, the calls in flight."""

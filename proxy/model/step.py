@@ -1,0 +1,62 @@
+"""The step a call becomes, and the answer it gets."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.model.call import ToolCall
+from proxy.model.decision import Decision, Reason
+from proxy.model.kill import Scope, scopes_of
+from proxy.model.ledger import Outcome
+from proxy.model.session import BudgetView, Principal, Session, SessionView
+from proxy.model.tool import ToolDefinition, ToolManifest
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One logical tool call on its way down; every stage returns a fuller copy.
+
+    `epoch` is the kill epoch the call was admitted under.
+    """
+
+    id: str
+    call: ToolCall
+    principal: Principal
+    session: Session
+    epoch: int
+    manifest: ToolManifest | None = None
+    definition: ToolDefinition | None = None
+    view: SessionView | None = None
+    decision: Decision | None = None
+    dry_run: bool = False
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        """Every kill scope this step stands under."""
+        return scopes_of(
+            self.principal.tenant, self.principal.agent, self.session.id, self.call.resource_id
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back to the agent: the outcome document of CONTRACTS section 5.
+
+    `result` is the tool's own JSON; `is_error` says that the tool reported a failure. `http`
+    is the status of the plain doors.
+    """
+
+    step_id: str
+    verdict: str
+    reasons: tuple[Reason, ...]
+    outcome: Outcome
+    http: int = 200
+    attempt: int = 1
+    result: bytes | None = None
+    is_error: bool = False
+    preview: dict[str, Any] | None = None
+    risk: int = 0
+    budget: BudgetView | None = None
+    policy_revision: str = ""
+    decision_id: str = ""
+    epoch: int = 0
+    stored: bytes | None = None

@@ -1,0 +1,84 @@
+"""Tools: the definition a server gives, and the manifest people reviewed."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+
+class Effect(StrEnum):
+    """What a call does to the world, declared in the manifest."""
+
+    READ = "read"
+    WRITE = "write"
+    IRREVERSIBLE = "irreversible"
+
+
+class Recovery(StrEnum):
+    """How an open intent is settled after a crash."""
+
+    IDEMPOTENCY_KEY = "idempotency_key"
+    PROBE = "probe"
+    OPAQUE = "opaque"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolDefinition:
+    """A tool as its server defines it: `raw` is the whole wire object in RFC 8785 form.
+
+    `pin` is `sha256:` + hex over `raw`; any change, annotations included, changes it.
+    `input_schema` is the JSON Schema of the arguments, as JSON bytes.
+    """
+
+    name: str
+    raw: bytes
+    pin: str
+    input_schema: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialRule:
+    """The widest credential a tool may ever get; a grant must fit inside."""
+
+    broker: str = "none"
+    audience: str = ""
+    ceiling: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpBinding:
+    """How a tool's arguments become one HTTP request.
+
+    `path` is a template such as `/{database}/{table}/-/insert`; names in braces take arguments,
+    `query` and `body` name the arguments placed there. Arguments placed nowhere are refused.
+    """
+
+    method: str
+    path: str
+    query: tuple[str, ...] = ()
+    body: tuple[str, ...] = ()
+    input_schema: bytes = b"{}"
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolManifest:
+    """One reviewed entry of `policies/tools/<server>/data.yaml`."""
+
+    server: str
+    tool: str
+    effect: Effect
+    pin: str = ""
+    recovery: Recovery = Recovery.OPAQUE
+    risk: int = 1
+    timeout_s: float = 20.0
+    sinks: tuple[str, ...] = ()
+    untrusted: bool = True
+    credential: CredentialRule = field(default_factory=CredentialRule)
+    undo: str | None = None
+    http: HttpBinding | None = None
+    document: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def resource_id(self) -> str:
+        """`server/tool`."""
+        return f"{self.server}/{self.tool}"

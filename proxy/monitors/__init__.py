@@ -1,0 +1,1 @@
+"""What watches calls and results, and who is told."""

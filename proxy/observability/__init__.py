@@ -1,0 +1,1 @@
+"""Logs, masking of secrets, metrics."""

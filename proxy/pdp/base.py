@@ -1,0 +1,47 @@
+"""The policy engine port: one query, one answer, and the revision that gave it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+DECISION_PATH = "detent/main/decision"
+VISIBLE_PATH = "detent/main/visible"
+
+
+@dataclass(frozen=True, slots=True)
+class StagedBundle:
+    """A checked, private, unchanging copy of the policies. `revision` is stamped on decisions."""
+
+    directory: Path
+    revision: str
+
+
+@dataclass(frozen=True, slots=True)
+class QueryAnswer:
+    """`result` is None when the rule is undefined; `revision` comes from OPA's provenance."""
+
+    result: Any
+    revision: str
+
+
+class PolicyEngine(Protocol):
+    """A way to run OPA."""
+
+    async def start(self, bundle: StagedBundle) -> None:
+        """Serve this bundle. Raises PolicyInvalid, PolicyUnavailable."""
+        ...
+
+    async def replace(self, bundle: StagedBundle) -> None:
+        """Serve this bundle instead, without an unanswered query; on failure keep the old one.
+
+        Raises PolicyInvalid, PolicyUnavailable.
+        """
+        ...
+
+    async def query(self, path: str, body: bytes, deadline_s: float) -> QueryAnswer:
+        """Evaluate `data.<path>` on a JSON body `{"input": …}`. Raises PolicyUnavailable."""
+        ...
+
+    async def stop(self) -> None:
+        """Stop whatever was started."""
+        ...

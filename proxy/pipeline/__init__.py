@@ -1,0 +1,1 @@
+"""The policy enforcement point: one stage a file, the order in run.py."""

@@ -1,0 +1,1 @@
+"""Child processes: explicit environment, own group, gone when their parent is."""

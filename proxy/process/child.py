@@ -1,0 +1,1 @@
+"""Spawn a child that cannot outlive us (see keeper.py for how)."""

@@ -1,0 +1,1 @@
+"""The ledger: one port, adapters beside it, one contract suite for all."""

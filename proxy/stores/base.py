@@ -1,0 +1,156 @@
+"""The store port, in the nouns of the ledger. Every method is durable when it returns.
+
+All methods raise StoreUnavailable when the write did not become durable.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+
+from proxy.model.finding import Alert
+from proxy.model.kill import KillEntry, KillOrder, KillVerdict, Scope
+from proxy.model.ledger import DecisionRecord, Limits, Reservation, Reserved, Settlement, StepRow
+from proxy.model.session import Session, SessionView
+
+
+class Sessions(Protocol):
+    """Sessions, and what follows an agent through all of them: locks, labels, budgets."""
+
+    async def open_session(self, session: Session, token_sha256: str | None, cap: int) -> Session:
+        """Store a session, or for an implicit one return the open one the agent already has.
+
+        `cap` bounds the agent's open explicit sessions. Raises Refused: agent-locked,
+        too-many-sessions.
+        """
+        ...
+
+    async def session_by_token(self, token_sha256: str) -> Session | None:
+        """Return the session a token was issued for, whatever its state."""
+        ...
+
+    async def session(self, session_id: str) -> Session | None:
+        """Return a session."""
+        ...
+
+    async def end_session(self, session_id: str, at: datetime) -> None:
+        """End a session; ending one again changes nothing."""
+        ...
+
+    async def sessions(self, limit: int) -> tuple[Session, ...]:
+        """Return the newest sessions, open ones first."""
+        ...
+
+    async def view(self, session: Session, limits: Limits, at: datetime) -> SessionView:
+        """Return what a decision needs to know of this session and its agent at that time."""
+        ...
+
+    async def lock_agent(self, tenant: str, agent: str, reason: str, at: datetime) -> None:
+        """Lock an agent in every session, present and future."""
+        ...
+
+    async def unlock_agent(self, tenant: str, agent: str) -> bool:
+        """Unlock; return whether it was locked."""
+        ...
+
+    async def set_dry_run(self, scope: Scope, on: bool, actor: str, at: datetime) -> None:
+        """Toggle dry run for global, a tenant, an agent or a session."""
+        ...
+
+    async def dry_run_scopes(self) -> tuple[Scope, ...]:
+        """Return the scopes whose dry-run toggle is on."""
+        ...
+
+
+class Ledger(Protocol):
+    """Intents before effects, outcomes after them."""
+
+    async def reserve(self, reservation: Reservation) -> Reserved:
+        """Make everything of the reservation durable in one transaction, or none of it.
+
+        Order inside: idempotency claim (a replay is answered even when killed later), session
+        open, agent unlocked, no kill covers `scopes` (active, or newer than the intent's epoch),
+        budgets have room, then write.
+        """
+        ...
+
+    async def mark_sending(self, step_id: str) -> None:
+        """Record that the send is about to begin (tools whose recovery is opaque)."""
+        ...
+
+    async def settle(self, settlement: Settlement) -> None:
+        """Record what was observed and move the held budget; settling again changes nothing."""
+        ...
+
+    async def record(self, decision: DecisionRecord) -> None:
+        """Write the audit record of a decision that made no reservation."""
+        ...
+
+    async def open_intents_to_unknown(self, at: datetime) -> tuple[StepRow, ...]:
+        """On start: mark every open intent unknown and return them. Budgets stay held."""
+        ...
+
+    async def steps(
+        self, session_id: str | None, states: Sequence[str], limit: int
+    ) -> tuple[StepRow, ...]:
+        """Return steps, newest first; empty `states` means all."""
+        ...
+
+    async def decisions(self, limit: int, tenants: Sequence[str]) -> tuple[DecisionRecord, ...]:
+        """Return audit records, newest first; `("*",)` means every tenant."""
+        ...
+
+
+class KillLog(Protocol):
+    """Kills and lifts by epoch; their writes go before all others."""
+
+    async def append_kill(self, order: KillOrder) -> KillEntry:
+        """Commit an order under the next epoch; the same order id gives the same entry."""
+        ...
+
+    async def kill_log(self) -> tuple[KillEntry, ...]:
+        """Return the whole log in order."""
+        ...
+
+    async def record_kill_verdict(self, epoch: int, step_id: str, verdict: KillVerdict) -> None:
+        """Record what became of a call the kill met in flight; the last word stands."""
+        ...
+
+    async def kill_verdicts(self, epoch: int) -> dict[str, KillVerdict]:
+        """Return step id to verdict of one kill."""
+        ...
+
+
+class Outbox(Protocol):
+    """Alerts until they are delivered: at least once, one id."""
+
+    async def enqueue_alert(self, alert: Alert) -> None:
+        """Store an alert for delivery."""
+        ...
+
+    async def due_alerts(self, now: datetime, limit: int) -> tuple[tuple[Alert, int], ...]:
+        """Return undelivered alerts that are due, with the number of tries so far."""
+        ...
+
+    async def alert_delivered(self, alert_id: str, at: datetime) -> None:
+        """Never deliver it again."""
+        ...
+
+    async def alert_failed(self, alert_id: str, next_at: datetime) -> None:
+        """Count a try and wait until `next_at`."""
+        ...
+
+
+class Store(Sessions, Ledger, KillLog, Outbox, Protocol):
+    """All of the above, with a life."""
+
+    async def open(self) -> None:
+        """Take the ledger exclusively and migrate it. Raises StoreInUse, SchemaNewer."""
+        ...
+
+    async def close(self) -> None:
+        """Finish queued writes and let go."""
+        ...
+
+    async def ping(self) -> None:
+        """Return when a write would become durable. Raises StoreUnavailable."""
+        ...

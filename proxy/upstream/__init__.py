@@ -1,0 +1,1 @@
+"""The tools: MCP over stdio, MCP over streamable HTTP, plain HTTP."""
