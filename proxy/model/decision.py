@@ -1,7 +1,7 @@
 """What the policy decision point answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
@@ -28,7 +28,7 @@ class Obligation:
     """What must be done for the verdict to stand; an unknown `type` means deny."""
 
     type: str
-    fields: Mapping[str, Any] = MappingProxyType({})
+    fields: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,16 @@ from proxy.model.call import ToolCall
 from proxy.model.decision import Decision, Reason
 from proxy.model.kill import Scope, scopes_of
 from proxy.model.ledger import Outcome
-from proxy.model.session import BudgetView, Principal, Session, SessionView
-from proxy.model.tool import ToolDefinition, ToolManifest
+from proxy.model.session import BudgetView, Mode, Principal, Session, SessionView
+from proxy.model.tool import Effect, ToolDefinition, ToolManifest
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
     """One logical tool call on its way down; every stage returns a fuller copy.
 
-    `epoch` is the kill epoch the call was admitted under.
+    `epoch` is the kill epoch the call was admitted under; `mode` the session's, after every
+    dry-run toggle.
     """
 
     id: str
@@ -23,11 +24,17 @@ class Step:
     principal: Principal
     session: Session
     epoch: int
+    mode: Mode
     manifest: ToolManifest | None = None
     definition: ToolDefinition | None = None
     view: SessionView | None = None
     decision: Decision | None = None
-    dry_run: bool = False
+
+    @property
+    def is_dry_run(self) -> bool:
+        """Whether nothing may be sent: asked for on the call, or a write in a dry-run session."""
+        effect = self.manifest.effect if self.manifest else None
+        return self.call.dry_run or (self.mode is Mode.DRY_RUN and effect is not Effect.READ)
 
     @property
     def scopes(self) -> tuple[Scope, ...]:

@@ -1,0 +1,77 @@
+# `make help` lists what there is. Everything is installed into this checkout: .venv and .tools.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST := $(BIN)/python -m pytest
+REGAL := .tools/bin/regal
+export PATH := $(CURDIR)/.tools/bin:$(PATH)
+
+help: ## this list
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+setup: $(VENV)/.ready .tools/.opa ## install what is needed into .venv and .tools (quick when warm)
+
+$(VENV)/.ready: requirements.lock pyproject.toml
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed: install it, or PYTHON=/path make"; exit 2; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.tools/.opa: $(VENV)/.ready
+	$(BIN)/python -m proxy.pdp.find_opa --install .tools
+	touch $@
+
+demo: setup ## the whole story on real tools: allow, deny, preview, budget, injection, canary, kill
+	$(BIN)/python examples/demo/run.py
+
+run: setup ## leave the demo's gateway up and print curl lines to try
+	$(BIN)/python examples/demo/run.py --keep
+
+check: setup ## format, lint, types, floors, ceilings, policies
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(PYTEST) -q tests/house
+	opa fmt --fail --list policies
+	opa check --strict --bundle policies
+	$(BIN)/detent policy test policies
+	$(MAKE) --no-print-directory regal
+
+regal: ## lint the policies with regal, when it can be had
+	@if command -v regal >/dev/null; then regal lint --config-file policies/.regal/config.yaml policies; \
+	else echo "regal is not installed: the policies were not linted. Put regal on PATH or into .tools/bin."; fi
+
+test: check ## everything CI runs
+	rm -f .coverage .coverage.*
+	$(PYTEST) tests/unit tests/contract tests/docs --cov --cov-report= -q
+	$(PYTEST) tests/attacks tests/acceptance -m "not slow" --cov --cov-append --cov-report= -q
+	$(BIN)/coverage combine --quiet --append 2>/dev/null || true
+	$(BIN)/coverage report --fail-under=92
+	$(BIN)/coverage report --fail-under=100 --include='proxy/pipeline/*,proxy/killswitch/*,credentials/*'
+
+test-all: check ## the same, with the long matrices whole
+	$(PYTEST) tests
+
+bench: setup ## added latency and CPU per call, as ratios in one run
+	$(BIN)/python bench/run.py
+
+fmt: setup ## format Python and Rego
+	$(BIN)/ruff check --fix --quiet . || true
+	$(BIN)/ruff format .
+	opa fmt --write policies
+
+lock: ## pin all dependencies with hashes (needs uv)
+	uv pip compile pyproject.toml --extra dev --extra demo --prerelease explicit --python-version 3.11 \
+	  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+
+clean: ## remove what setup and tests made
+	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* var *.egg-info
+
+.PHONY: help setup demo run check regal test test-all bench fmt lock clean

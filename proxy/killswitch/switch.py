@@ -1,0 +1,201 @@
+"""The kill switch: halt in memory, fsync the halt file, commit, answer.
+
+It needs neither the policy engine nor budgets, and works while the store is down: the halt holds
+locally and is committed when the store is back.
+"""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from proxy.errors import StoreError
+from proxy.killswitch.halt_file import HaltFile
+from proxy.killswitch.inflight import Flight, InFlight
+from proxy.model.kill import KillAction, KillEntry, KillOrder, KillState, KillVerdict, Scope
+from proxy.model.token import new_id
+from proxy.stores.base import KillLog
+
+log = logging.getLogger(__name__)
+
+COMMIT_TIMEOUT_S = 2.0
+RETRY_S = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class KillReport:
+    """What a kill did. `effective`: nothing of its scope can start any more.
+
+    Not committed but `halted_locally` means that this process holds and keeps trying.
+    """
+
+    order_id: str
+    scopes: tuple[Scope, ...]
+    epoch: int | None
+    committed: bool
+    committed_at: datetime | None
+    halted_locally: bool
+    effective: bool
+    deadline: datetime | None
+    in_flight: int
+
+
+class KillSwitch:
+    """State of this process, folded from the log, plus the kills not committed yet."""
+
+    def __init__(self, log_: KillLog, halt_file: HaltFile, flights: InFlight) -> None:
+        self._log = log_
+        self._halt_file = halt_file
+        self._flights = flights
+        self._entries: list[KillEntry] = []
+        self._state = KillState.fold(())
+        self._pending: dict[str, KillOrder] = {}
+        self._verdicts: dict[str, dict[str, KillVerdict]] = {}
+        self._epochs: dict[str, int] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Fold the log and honour the halt file. Raises StoreUnavailable."""
+        self._entries = list(await self._log.kill_log())
+        self._state = KillState.fold(self._entries)
+        committed = {entry.order.id for entry in self._entries}
+        for order in self._halt_file.read():
+            if order.id not in committed:
+                self._pending[order.id] = order
+                self._later(self._retry(order))
+        self._write_halt_file()
+
+    async def stop(self) -> None:
+        """Stop retrying; what is not committed stays in the halt file."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def state(self) -> KillState:
+        """The committed state."""
+        return self._state
+
+    def pending(self) -> tuple[KillOrder, ...]:
+        """Return the kills that hold locally and are not committed yet."""
+        return tuple(self._pending.values())
+
+    def covers(self, scopes: Iterable[Scope], since_epoch: int | None = None) -> bool:
+        """Whether a kill covers any of these scopes, now or at any time since that epoch.
+
+        A kill that was lifted again in between still covers: the call was decided before it.
+        """
+        if (
+            not self._pending
+            and not self._state.active
+            and since_epoch in (None, self._state.epoch)
+        ):
+            return False
+        wanted = frozenset(scopes)
+        if any(not wanted.isdisjoint(order.scopes) for order in self._pending.values()):
+            return True
+        if self._state.covering(wanted) is not None:
+            return True
+        return since_epoch is not None and self._state.floor(wanted) > since_epoch
+
+    async def kill(self, scopes: tuple[Scope, ...], actor: str, reason: str) -> KillReport:
+        """Halt these scopes. Never raises: a store that fails leaves the halt local."""
+        order = KillOrder(new_id("kil"), KillAction.KILL, scopes, actor, reason, datetime.now(UTC))
+        flights = self._halt(order)
+        entry = await self._commit(order)
+        if entry is None:
+            self._later(self._retry(order))
+        committed_at = datetime.now(UTC) if entry else None
+        return KillReport(
+            order_id=order.id,
+            scopes=scopes,
+            epoch=entry.epoch if entry else None,
+            committed=entry is not None,
+            committed_at=committed_at,
+            halted_locally=True,
+            effective=entry is not None,
+            deadline=committed_at,
+            in_flight=len(flights),
+        )
+
+    async def lift(self, epoch: int, actor: str, reason: str) -> KillEntry:
+        """Lift one active kill. Raises LookupError when there is none, StoreUnavailable."""
+        killed = next((entry for entry in self._state.active if entry.epoch == epoch), None)
+        if killed is None:
+            raise LookupError(epoch)
+        at = datetime.now(UTC)
+        scopes = killed.order.scopes
+        order = KillOrder(new_id("lft"), KillAction.LIFT, scopes, actor, reason, at, lifts=epoch)
+        entry = await self._log.append_kill(order)
+        self._append(entry)
+        log.warning("kill lifted", extra={"epoch": entry.epoch, "lifts": epoch, "actor": actor})
+        return entry
+
+    async def verdicts(self, epoch: int) -> dict[str, KillVerdict]:
+        """Return what became of each call the kill met, by step id."""
+        stored = await self._log.kill_verdicts(epoch)
+        order_id = next((known for known, at in self._epochs.items() if at == epoch), "")
+        return stored | self._verdicts.get(order_id, {})
+
+    async def landed(self, flight: Flight, verdict: KillVerdict) -> None:
+        """Record how a call that a kill met has ended."""
+        flight.verdict = verdict
+        for order_id in flight.killed_by:
+            self._verdicts.setdefault(order_id, {})[flight.step_id] = verdict
+            epoch = self._epochs.get(order_id)
+            if epoch is not None:
+                await self._store_verdicts(epoch, {flight.step_id: verdict})
+
+    def _halt(self, order: KillOrder) -> tuple[Flight, ...]:
+        """Halt in memory, then on disk; no await in here, so nothing runs in between."""
+        self._pending[order.id] = order
+        flights = self._flights.cut(order.scopes, order.id)
+        self._verdicts[order.id] = {flight.step_id: flight.in_doubt() for flight in flights}
+        self._write_halt_file()
+        log.critical("killed", extra={"order_id": order.id, "actor": order.actor})
+        return flights
+
+    async def _commit(self, order: KillOrder) -> KillEntry | None:
+        try:
+            async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                entry = await self._log.append_kill(order)
+        except (StoreError, TimeoutError):
+            log.critical("kill not committed, halted locally", extra={"order_id": order.id})
+            return None
+        self._append(entry)
+        self._pending.pop(order.id, None)
+        self._epochs[order.id] = entry.epoch
+        self._write_halt_file()
+        self._later(self._store_verdicts(entry.epoch, dict(self._verdicts.get(order.id, {}))))
+        return entry
+
+    async def _retry(self, order: KillOrder) -> None:
+        while await self._commit(order) is None:
+            await self._pause()
+        log.warning("kill committed after all", extra={"order_id": order.id})
+
+    async def _pause(self) -> None:
+        await asyncio.sleep(RETRY_S)
+
+    async def _store_verdicts(self, epoch: int, verdicts: dict[str, KillVerdict]) -> None:
+        try:
+            for step_id, verdict in verdicts.items():
+                await self._log.record_kill_verdict(epoch, step_id, verdict)
+        except StoreError:
+            log.exception("kill verdicts not stored", extra={"epoch": epoch})
+
+    def _append(self, entry: KillEntry) -> None:
+        self._entries.append(entry)
+        self._state = KillState.fold(self._entries)
+
+    def _write_halt_file(self) -> None:
+        try:
+            self._halt_file.write(self.pending())
+        except OSError:
+            log.critical("halt file not written; the halt holds in memory", exc_info=True)
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)

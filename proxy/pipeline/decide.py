@@ -1,0 +1,98 @@
+"""Stage 5: the policy decides on the canonical call. One round trip; anything unclear is a deny."""
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from proxy.errors import Refused
+from proxy.model.session import BudgetView
+from proxy.model.step import Step
+from proxy.pdp.decision import DecisionPoint
+from proxy.pipeline.authenticate import Caller
+from proxy.pipeline.visible import subject
+
+
+class Decider:
+    """Asks the decision point."""
+
+    def __init__(self, policy: DecisionPoint) -> None:
+        self._policy = policy
+
+    async def __call__(self, step: Step) -> Step:
+        """Return the step with its decision, whatever the verdict."""
+        body = decision_body(step, self._policy.revision)
+        return replace(step, decision=await self._policy.decide(body))
+
+
+def decision_body(step: Step, revision: str) -> bytes:
+    """Build `{"input": …}` for `data.detent.main.decision` (CONTRACTS section 4).
+
+    The canonical arguments go in as they are: policy reads the very bytes the tool will get.
+    """
+    if step.manifest is None or step.view is None:
+        raise Refused.because("unknown-tool")
+    call, manifest = step.call, step.manifest
+    head: dict[str, Any] = {
+        "subject": subject(Caller(step.principal, step.session)),
+        "action": {
+            "name": "tools/call",
+            "effect": manifest.effect.value,
+            "dry_run": step.is_dry_run,
+        },
+        "resource": {
+            "type": "tool",
+            "id": call.resource_id,
+            "server": call.server,
+            "tool": call.tool,
+            "manifest": manifest.document,
+        },
+    }
+    context: dict[str, Any] = {
+        "arguments_sha256": call.arguments_sha256,
+        "urls": list(call.urls),
+        "flags": list(call.flags),
+        "session": _session(step),
+        "approvals": [],
+        "epoch": step.epoch,
+        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "policy_revision": revision,
+    }
+    return b"".join(
+        (
+            b'{"input":',
+            _json(head)[:-1],
+            b',"context":{"arguments":',
+            call.arguments,
+            b",",
+            _json(context)[1:],
+            b"}}",
+        )
+    )
+
+
+def _session(step: Step) -> dict[str, Any]:
+    view = step.view
+    if view is None:
+        raise Refused.because("unknown-tool")
+    return {
+        "id": step.session.id,
+        "mode": step.mode.value,
+        "step": view.step,
+        "labels": list(view.labels),
+        "budget": {"risk": _budget(view.budget)},
+        "agent_budget": {"risk": _budget(view.agent_budget)},
+        "transaction": None,
+        "recent": [
+            {"tool": recent.tool, "verdict": recent.verdict, "outcome": recent.outcome}
+            for recent in view.recent
+        ],
+    }
+
+
+def _budget(view: BudgetView) -> dict[str, int]:
+    return {"limit": view.limit, "used": view.used, "held": view.held}
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

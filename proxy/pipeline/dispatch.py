@@ -1,0 +1,46 @@
+"""Stage 9: the only file that causes effects."""
+
+from credentials.base import Lease
+from proxy.errors import Refused, UpstreamFailed
+from proxy.killswitch.inflight import Flight
+from proxy.killswitch.switch import KillSwitch
+from proxy.model.step import Step
+from proxy.model.tool import Recovery
+from proxy.pipeline.reserve import decided
+from proxy.stores.base import Ledger
+from proxy.upstream.base import UpstreamCall, UpstreamResult
+from proxy.upstream.registry import Registry
+
+
+class Dispatch:
+    """Sends the canonical call, after a last look at the kill state."""
+
+    def __init__(self, registry: Registry, kill_switch: KillSwitch, ledger: Ledger) -> None:
+        self._registry = registry
+        self._kill_switch = kill_switch
+        self._ledger = ledger
+
+    async def __call__(self, step: Step, lease: Lease | None, flight: Flight) -> UpstreamResult:
+        """Make the call.
+
+        Raises Refused: killed (0 bytes sent), UpstreamFailed, OutcomeUnknown.
+        """
+        manifest, _ = decided(step)
+        upstream = self._registry.upstream(step.call.server)
+        if upstream is None:
+            raise UpstreamFailed(f"no server named {step.call.server} is configured")
+        if manifest.recovery is Recovery.OPAQUE:
+            await self._ledger.mark_sending(step.id)
+
+        def sending() -> None:
+            if self._kill_switch.covers(step.scopes, step.epoch):
+                raise Refused.because("killed")
+            flight.sent = True
+
+        call = UpstreamCall(
+            manifest=manifest,
+            arguments=step.call.arguments,
+            timeout_s=manifest.timeout_s,
+            headers=lease.headers if lease else {},
+        )
+        return await upstream.call(call, sending)

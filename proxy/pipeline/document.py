@@ -1,0 +1,70 @@
+"""The outcome document (CONTRACTS section 5): an Answer as JSON, and back for replays."""
+
+import json
+from typing import Any
+
+from proxy.model.decision import Reason
+from proxy.model.ledger import Outcome
+from proxy.model.session import BudgetView
+from proxy.model.step import Answer
+
+
+def outcome_document(answer: Answer) -> bytes:
+    """Return the document; the tool's own JSON goes in as it came."""
+    members: dict[str, Any] = {
+        "step_id": answer.step_id,
+        "attempt": answer.attempt,
+        "verdict": answer.verdict,
+        "reasons": [{"id": given.id, "message": given.message} for given in answer.reasons],
+        "outcome": answer.outcome.value,
+        "is_error": answer.is_error,
+        "cost": {"risk": answer.risk},
+        "budget": _budget(answer.budget),
+        "policy_revision": answer.policy_revision,
+        "decision_id": answer.decision_id,
+        "epoch": answer.epoch,
+    }
+    if answer.preview is not None:
+        members["preview"] = answer.preview
+    document = json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
+    if answer.result is None:
+        return document
+    return document[:-1] + b',"result":' + answer.result + b"}"
+
+
+def parse_document(document: bytes) -> Answer:
+    """Return the answer a stored document stands for. Raises ValueError, KeyError."""
+    members = json.loads(document)
+    result = members.get("result")
+    budget = (members["budget"] or {}).get("risk")
+    return Answer(
+        step_id=members["step_id"],
+        verdict=members["verdict"],
+        reasons=tuple(Reason(given["id"], given["message"]) for given in members["reasons"]),
+        outcome=Outcome(members["outcome"]),
+        http=HTTP_OF[Outcome(members["outcome"])],
+        attempt=members["attempt"],
+        result=None if result is None else json.dumps(result, ensure_ascii=False).encode(),
+        is_error=members["is_error"],
+        risk=members["cost"]["risk"],
+        budget=BudgetView(budget["limit"], budget["used"], budget["held"]) if budget else None,
+        policy_revision=members["policy_revision"],
+        decision_id=members["decision_id"],
+        epoch=members["epoch"],
+    )
+
+
+HTTP_OF: dict[Outcome, int] = {
+    Outcome.DONE: 200,
+    Outcome.DRY_RUN: 200,
+    Outcome.FAILED: 502,
+    Outcome.UNKNOWN: 504,
+    Outcome.DENIED: 403,
+    Outcome.PENDING_APPROVAL: 202,
+}
+
+
+def _budget(view: BudgetView | None) -> dict[str, Any] | None:
+    if view is None:
+        return None
+    return {"risk": {"limit": view.limit, "used": view.used, "held": view.held}}

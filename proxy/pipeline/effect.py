@@ -1,0 +1,98 @@
+"""Stages 8 to 10 of a reserved call: lend, send, settle; every way out closes the ledger."""
+
+import asyncio
+
+from credentials.base import Lease, LeaseRequest
+from proxy.errors import OutcomeUnknown, Refused, UpstreamFailed
+from proxy.killswitch.inflight import Flight
+from proxy.killswitch.switch import KillSwitch
+from proxy.model.kill import KillVerdict
+from proxy.model.ledger import Outcome
+from proxy.model.reasons import reason
+from proxy.model.step import Answer, Step
+from proxy.pipeline.dispatch import Dispatch
+from proxy.pipeline.inspect import Inspection
+from proxy.pipeline.lease import Lending
+from proxy.pipeline.settle import Ending, Settling
+from proxy.upstream.base import UpstreamResult
+
+_VERDICT_OF = {
+    Outcome.DONE: KillVerdict.DONE,
+    Outcome.FAILED: KillVerdict.FAILED,
+    Outcome.UNKNOWN: KillVerdict.UNKNOWN,
+}
+
+
+class Effect:
+    """What happens once a call is reserved."""
+
+    def __init__(
+        self,
+        lending: Lending,
+        dispatch: Dispatch,
+        inspection: Inspection,
+        settling: Settling,
+        kill_switch: KillSwitch,
+    ) -> None:
+        self._lending = lending
+        self._dispatch = dispatch
+        self._inspection = inspection
+        self._settling = settling
+        self._kill_switch = kill_switch
+
+    async def __call__(
+        self, step: Step, wanted: tuple[str, LeaseRequest] | None, flight: Flight
+    ) -> Answer:
+        """Lend, send and settle. Raises StoreUnavailable, CancelledError (settled before)."""
+        lease: Lease | None = None
+        try:
+            lease = await self._lending.mint(step, wanted)
+            result = await self._dispatch(step, lease, flight)
+            flight.settling()
+            ending = await self._inspected(step, result)
+        except Refused as refused:
+            ending = Ending(Outcome.FAILED, refused.refusal.reasons, refused=True)
+        except UpstreamFailed:
+            ending = Ending(Outcome.FAILED, (reason("upstream-failed"),))
+        except OutcomeUnknown:
+            ending = Ending(Outcome.UNKNOWN, (reason("outcome-unknown"),))
+        except asyncio.CancelledError:
+            killed = flight.absorb()
+            flight.settling()
+            answer = await self._finish(step, _cut(flight, killed=killed), flight, lease)
+            if killed:
+                return answer
+            raise
+        flight.settling()
+        return await self._finish(step, ending, flight, lease)
+
+    async def _inspected(self, step: Step, result: UpstreamResult) -> Ending:
+        """Let the monitors see the result before the agent does."""
+        try:
+            await self._inspection.result(step, result.result)
+        except Refused as refused:
+            return Ending(Outcome.DONE, refused.refusal.reasons)
+        outcome = Outcome.FAILED if result.is_error else Outcome.DONE
+        return Ending(outcome, shown=result)
+
+    async def _finish(
+        self, step: Step, ending: Ending, flight: Flight, lease: Lease | None
+    ) -> Answer:
+        try:
+            answer = await self._settling.close(step, ending)
+        finally:
+            await self._lending.take_back(lease)
+        if flight.killed_by:
+            never = ending.outcome is Outcome.FAILED and not flight.sent
+            verdict = KillVerdict.NEVER_DISPATCHED if never else _VERDICT_OF[ending.outcome]
+            await self._kill_switch.landed(flight, verdict)
+        return answer
+
+
+def _cut(flight: Flight, *, killed: bool) -> Ending:
+    """Return how a cancelled call has ended: unknown as soon as a byte was sent."""
+    cause = reason("killed") if killed else reason("outcome-unknown")
+    if not flight.sent:
+        return Ending(Outcome.FAILED, (cause,), refused=killed)
+    reasons = (cause, reason("outcome-unknown")) if killed else (cause,)
+    return Ending(Outcome.UNKNOWN, reasons)

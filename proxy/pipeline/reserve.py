@@ -1,0 +1,139 @@
+"""Stage 7: one durable transaction before anything can happen."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from credentials.base import LeaseRequest
+from proxy.errors import Refused
+from proxy.model.decision import Decision
+from proxy.model.ledger import (
+    Claim,
+    DecisionRecord,
+    Hold,
+    Intent,
+    Limits,
+    PendingCredential,
+    Reservation,
+    Reserved,
+    ReserveStatus,
+)
+from proxy.model.step import Answer, Step
+from proxy.model.tool import ToolManifest
+from proxy.pipeline.document import parse_document
+from proxy.stores.base import Ledger
+
+REFUSED_AS: dict[ReserveStatus, str] = {
+    ReserveStatus.KILLED: "killed",
+    ReserveStatus.LOCKED: "agent-locked",
+    ReserveStatus.SESSION_CLOSED: "session-closed",
+    ReserveStatus.BUDGET_EXHAUSTED: "budget-exhausted",
+    ReserveStatus.RUNNING: "idempotency-key-in-use",
+    ReserveStatus.MISMATCH: "idempotency-key-reused",
+}
+
+
+class Reserving:
+    """Writes intent, budget holds, labels, decision and pending credential."""
+
+    def __init__(self, ledger: Ledger, limits: Callable[[str, str], Limits]) -> None:
+        self._ledger = ledger
+        self._limits = limits
+
+    async def __call__(self, step: Step, wanted: tuple[str, LeaseRequest] | None) -> Answer | None:
+        """Reserve; an answer comes back only for a replayed idempotency key.
+
+        Raises Refused for every status but RESERVED and REPLAY, StoreUnavailable.
+        """
+        reserved = await self._ledger.reserve(self._reservation(step, wanted))
+        if reserved.status is ReserveStatus.RESERVED:
+            return None
+        if reserved.status is ReserveStatus.REPLAY:
+            return _replayed(reserved)
+        raise Refused.because(REFUSED_AS[reserved.status])
+
+    def _reservation(self, step: Step, wanted: tuple[str, LeaseRequest] | None) -> Reservation:
+        manifest, decision = decided(step)
+        now = datetime.now(UTC)
+        return Reservation(
+            intent=_intent(step, manifest, now),
+            decision=decision_record(step, now),
+            scopes=step.scopes,
+            holds=self._holds(step, decision.risk),
+            labels=decision.labels,
+            claim=_claim(step),
+            credential=_pending(wanted, now),
+        )
+
+    def _holds(self, step: Step, risk: int) -> tuple[Hold, ...]:
+        principal = step.principal
+        limits = self._limits(principal.tenant, principal.agent)
+        agent = f"agent:{principal.tenant}/{principal.agent}"
+        return (
+            Hold(f"session:{step.session.id}", step.session.risk_limit, risk),
+            Hold(agent, limits.agent_risk, risk, limits.window_s),
+        )
+
+
+def decided(step: Step) -> tuple[ToolManifest, Decision]:
+    """Return manifest and decision of a step that has passed both stages."""
+    if step.manifest is None or step.decision is None:
+        raise Refused.because("policy-unavailable")
+    return step.manifest, step.decision
+
+
+def decision_record(step: Step, at: datetime) -> DecisionRecord:
+    """Return the audit record of the decision the policy made."""
+    manifest, decision = decided(step)
+    return DecisionRecord(
+        decision_id=decision.id,
+        at=at,
+        step_id=step.id,
+        tenant=step.principal.tenant,
+        agent=step.principal.agent,
+        session_id=step.session.id,
+        resource_id=step.call.resource_id,
+        effect=manifest.effect.value,
+        verdict=decision.verdict.value,
+        reasons=decision.reasons,
+        arguments_sha256=step.call.arguments_sha256,
+        policy_revision=decision.policy_revision,
+        epoch=step.epoch,
+        dry_run=step.is_dry_run,
+        risk=decision.risk,
+    )
+
+
+def _intent(step: Step, manifest: ToolManifest, now: datetime) -> Intent:
+    return Intent(
+        step_id=step.id,
+        session_id=step.session.id,
+        tenant=step.principal.tenant,
+        agent=step.principal.agent,
+        server=step.call.server,
+        tool=step.call.tool,
+        effect=manifest.effect,
+        recovery=manifest.recovery,
+        arguments=step.call.arguments,
+        arguments_sha256=step.call.arguments_sha256,
+        epoch=step.epoch,
+        at=now,
+    )
+
+
+def _claim(step: Step) -> Claim | None:
+    key = step.call.idempotency_key
+    return Claim(key, step.call.request_sha256) if key else None
+
+
+def _pending(wanted: tuple[str, LeaseRequest] | None, now: datetime) -> PendingCredential | None:
+    if wanted is None:
+        return None
+    broker, request = wanted
+    expires_at = now + timedelta(seconds=request.ttl_s)
+    return PendingCredential(request.lease_id, broker, request.audience, request.scope, expires_at)
+
+
+def _replayed(reserved: Reserved) -> Answer:
+    if reserved.answer is None:
+        raise Refused.because("idempotency-key-in-use")
+    return parse_document(reserved.answer)

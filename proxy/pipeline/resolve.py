@@ -1,0 +1,115 @@
+"""Stage 4: tool in the manifest, definition as pinned, arguments as in its schema."""
+
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import jsonschema_rs
+
+from proxy.errors import Refused
+from proxy.model.step import Step
+from proxy.model.tool import ToolDefinition, ToolManifest
+from proxy.upstream.registry import Registry
+
+log = logging.getLogger(__name__)
+
+_PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=10_000)
+
+
+class Resolver:
+    """Knows the reviewed manifests and compares them with what servers say now."""
+
+    def __init__(
+        self, manifests: Mapping[tuple[str, str], ToolManifest], registry: Registry
+    ) -> None:
+        self._manifests = manifests
+        self._registry = registry
+        self._validators: dict[bytes, jsonschema_rs.Validator] = {}
+
+    def replace(self, manifests: Mapping[tuple[str, str], ToolManifest]) -> None:
+        """Take the manifests of a new bundle."""
+        self._manifests = manifests
+        self._validators.clear()
+
+    def __call__(self, step: Step) -> Step:
+        """Return the step with manifest and definition.
+
+        Raises Refused: unknown-tool, tool-quarantined, arguments-invalid.
+        """
+        key = (step.call.server, step.call.tool)
+        manifest = self._manifests.get(key)
+        definition = self._registry.definition(*key)
+        if manifest is None or definition is None:
+            raise Refused.because("unknown-tool")
+        validator = self._validator(definition) if _is_pinned(manifest, definition) else None
+        if validator is None:
+            raise Refused.because("tool-quarantined")
+        try:
+            arguments = json.loads(step.call.arguments)
+            validator.validate(arguments)
+        except jsonschema_rs.ValidationError as error:
+            raise Refused.because("arguments-invalid", _where(error)) from None
+        return replace(step, manifest=manifest, definition=definition)
+
+    def healthy(self) -> list[tuple[ToolManifest, ToolDefinition]]:
+        """Return the tools that can be called now, sorted by name."""
+        pairs = (
+            (manifest, self._registry.definition(*key))
+            for key, manifest in sorted(self._manifests.items())
+        )
+        return [
+            (manifest, definition)
+            for manifest, definition in pairs
+            if definition is not None
+            and _is_pinned(manifest, definition)
+            and self._validator(definition) is not None
+        ]
+
+    def drifted(self) -> list[str]:
+        """Return `server/tool` of every tool whose definition no longer matches its pin."""
+        pairs = (
+            (manifest, self._registry.definition(*key)) for key, manifest in self._manifests.items()
+        )
+        return sorted(
+            manifest.resource_id
+            for manifest, definition in pairs
+            if definition is not None and not _is_pinned(manifest, definition)
+        )
+
+    def _validator(self, definition: ToolDefinition) -> jsonschema_rs.Validator | None:
+        known = self._validators.get(definition.input_schema)
+        if known is not None:
+            return known
+        try:
+            schema = json.loads(definition.input_schema)
+            validator = jsonschema_rs.validator_for(_closed(schema), pattern_options=_PATTERNS)
+        except (ValueError, jsonschema_rs.ReferencingError) as error:
+            log.error("schema refused: %s", type(error).__name__, extra={"tool": definition.name})
+            return None
+        self._validators[definition.input_schema] = validator
+        return validator
+
+
+def _is_pinned(manifest: ToolManifest, definition: ToolDefinition) -> bool:
+    """HTTP tools are defined by the manifest itself; every other tool needs its pin."""
+    return manifest.http is not None or manifest.pin == definition.pin
+
+
+def _closed(schema: dict[str, Any]) -> dict[str, Any]:
+    """Refuse arguments the schema does not name, unless it says that it takes others."""
+    if "additionalProperties" in schema or "unevaluatedProperties" in schema:
+        return schema
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        **schema,
+        "unevaluatedProperties": False,
+    }
+
+
+def _where(error: jsonschema_rs.ValidationError) -> str:
+    """Say where the arguments are wrong and which keyword refused them, never their value."""
+    place = "/".join(str(part) for part in error.instance_path) or "the arguments"
+    keyword = str(error.schema_path[-1]) if error.schema_path else "schema"
+    return f"The arguments do not fit the tool's schema at {place[:100]}: {keyword}."

@@ -1,0 +1,151 @@
+"""The walk of one tool call, in one function you can read aloud."""
+
+import asyncio
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+from proxy.errors import BadRequest, Refused, StoreUnavailable
+from proxy.killswitch.inflight import Flight, InFlight
+from proxy.killswitch.switch import KillSwitch
+from proxy.model.call import Door, ToolCall
+from proxy.model.kill import KillVerdict, Scope, scopes_of
+from proxy.model.step import Answer, Step
+from proxy.model.token import new_id
+from proxy.pipeline.admit import Admission
+from proxy.pipeline.authenticate import Authenticator, Caller
+from proxy.pipeline.decide import Decider
+from proxy.pipeline.effect import Effect
+from proxy.pipeline.enforce import enforce
+from proxy.pipeline.inspect import Inspection
+from proxy.pipeline.lease import Lending
+from proxy.pipeline.reserve import Reserving
+from proxy.pipeline.resolve import Resolver
+from proxy.pipeline.sessions import OpenedSession, SessionDesk, SessionRequest, agent_scopes
+from proxy.pipeline.settle import Settling
+from proxy.pipeline.unavailable import store_unavailable
+from proxy.pipeline.visible import Visibility, VisibleTool
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """The stages in the order of the walk."""
+
+    authenticate: Authenticator
+    admit: Admission
+    inspect: Inspection
+    resolve: Resolver
+    decide: Decider
+    lend: Lending
+    reserve: Reserving
+    effect: Effect
+    settle: Settling
+    visible: Visibility
+    desk: SessionDesk
+
+
+class Pipeline:
+    """The policy enforcement point, as every door uses it."""
+
+    def __init__(self, stages: Stages, kill_switch: KillSwitch, flights: InFlight) -> None:
+        self._stages = stages
+        self._kill_switch = kill_switch
+        self._flights = flights
+
+    async def authenticate(self, token: str) -> Caller:
+        """Return who a token belongs to. Raises Refused, StoreUnavailable."""
+        return await self._stages.authenticate.caller(token)
+
+    async def run(self, caller: Caller, call: ToolCall) -> Answer:
+        """Carry one call down the walk and back. Every refusal is an answer.
+
+        Raises CancelledError when the client goes away; the ledger is closed before.
+        """
+        step = Step(
+            id=new_id("stp"),
+            call=call,
+            principal=caller.principal,
+            session=caller.session,
+            epoch=self._kill_switch.state.epoch,
+            mode=caller.session.mode,
+        )
+        with self._flights.track(step.id, step.scopes) as flight:
+            try:
+                return await self._walk(step, flight)
+            except StoreUnavailable:
+                return store_unavailable(step, sent=flight.sent)
+
+    async def _walk(self, step: Step, flight: Flight) -> Answer:
+        stages = self._stages
+        try:
+            step = await stages.admit(step)
+            await stages.inspect.call(step)
+            step = stages.resolve(step)
+            step = await stages.decide(step)
+            has_effect = enforce(step)
+            wanted = stages.lend.request(step)
+            if not has_effect:
+                return await stages.settle.preview(step, stages.lend.preview(wanted))
+            replayed = await stages.reserve(step, wanted)
+            if replayed is not None:
+                return replayed
+        except Refused as refused:
+            return await self._refuse(step, refused, flight)
+        except asyncio.CancelledError:
+            killed = flight.absorb()
+            flight.settling()
+            await stages.settle.abandon(step)
+            if not killed:
+                raise
+            return await self._refuse(step, Refused.because("killed"), flight)
+        return await stages.effect(step, wanted, flight)
+
+    async def _refuse(self, step: Step, refused: Refused, flight: Flight) -> Answer:
+        flight.settling()
+        if flight.killed_by:
+            await self._kill_switch.landed(flight, KillVerdict.NEVER_DISPATCHED)
+        return await self._stages.settle.refuse(step, refused)
+
+    async def visible(self, caller: Caller, server: str | None) -> tuple[VisibleTool, ...]:
+        """Return the tools this caller may see. Raises Refused: killed, policy-unavailable."""
+        if self._kill_switch.covers(_scopes(caller)):
+            raise Refused.because("killed")
+        return await self._stages.visible(caller, server)
+
+    async def reject(self, error: BadRequest, caller: Caller | None, door: Door) -> None:
+        """Write the audit record of a malformed request. Raises StoreUnavailable."""
+        await self._stages.settle.reject(error, caller, door, self._kill_switch.state.epoch)
+
+    async def open_session(self, token: str, request: SessionRequest) -> OpenedSession:
+        """Open a session for an agent token.
+
+        Raises Refused: not-authenticated, killed, draining, agent-locked, too-many-sessions.
+        """
+        principal = self._stages.authenticate.principal(token)
+        if self._kill_switch.covers(agent_scopes(principal)):
+            raise Refused.because("killed")
+        if self._stages.admit.draining:
+            raise Refused.because("draining")
+        return await self._stages.desk.open(principal, request)
+
+    async def end_session(self, caller: Caller, session_id: str) -> None:
+        """End one of the caller's sessions. Raises Refused: session-closed."""
+        await self._stages.desk.end(caller.principal, session_id)
+
+    def stream(self, caller: Caller) -> AbstractContextManager[asyncio.Event]:
+        """Register a client's stream; the event is set when it has to close.
+
+        Raises Refused: killed.
+        """
+        scopes = _scopes(caller)
+        if self._kill_switch.covers(scopes):
+            raise Refused.because("killed")
+        return self._flights.stream(scopes)
+
+    def ready(self) -> bool:
+        """Whether new calls are taken."""
+        return not self._stages.admit.draining
+
+
+def _scopes(caller: Caller) -> tuple[Scope, ...]:
+    principal = caller.principal
+    return scopes_of(principal.tenant, principal.agent, caller.session.id)

@@ -1,0 +1,182 @@
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.killswitch import switch as switch_module
+from proxy.killswitch.halt_file import HaltFile
+from proxy.killswitch.inflight import InFlight
+from proxy.killswitch.switch import KillSwitch
+from proxy.model.kill import GLOBAL, KillVerdict, Scope, ScopeKind
+
+AGENT = Scope(ScopeKind.AGENT, "acme/loop")
+OTHER = Scope(ScopeKind.AGENT, "acme/other")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Retries and time-outs in milliseconds."""
+    monkeypatch.setattr(switch_module, "RETRY_S", 0.01)
+    monkeypatch.setattr(switch_module, "COMMIT_TIMEOUT_S", 0.05)
+
+
+@pytest.fixture
+def flights() -> InFlight:
+    return InFlight()
+
+
+@pytest.fixture
+async def switch(kill_log: Any, flights: InFlight, tmp_path: Path) -> AsyncIterator[KillSwitch]:
+    switch = KillSwitch(kill_log, HaltFile(tmp_path / "halt.json"), flights)
+    await switch.start()
+    yield switch
+    await switch.stop()
+
+
+async def until(condition: Any) -> None:
+    """Wait up to a second for a condition."""
+    async with asyncio.timeout(1):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_kill_is_committed_and_covers_its_scope(switch: KillSwitch) -> None:
+    """The answer carries the epoch; other scopes stay free."""
+    report = await switch.kill((AGENT,), "oncall", "runaway")
+    assert (report.epoch, report.committed, report.effective) == (1, True, True)
+    assert switch.covers([GLOBAL, AGENT])
+    assert not switch.covers([GLOBAL, OTHER])
+
+
+async def test_a_lifted_kill_still_covers_what_was_decided_before_it(switch: KillSwitch) -> None:
+    """A call admitted at epoch 0 does not go on after kill and lift."""
+    await switch.kill((AGENT,), "oncall", "runaway")
+    entry = await switch.lift(1, "lead", "over")
+    assert entry.epoch == 2
+    assert not switch.covers([AGENT])
+    assert switch.covers([AGENT], since_epoch=0)
+    assert not switch.covers([AGENT], since_epoch=2)
+    assert not switch.covers([OTHER], since_epoch=0)
+
+
+async def test_lifting_what_is_not_killed_is_an_error(switch: KillSwitch) -> None:
+    """There is nothing to lift at epoch 7."""
+    with pytest.raises(LookupError):
+        await switch.lift(7, "lead", "over")
+
+
+async def test_a_store_that_fails_leaves_a_local_halt_that_is_committed_later(
+    switch: KillSwitch, kill_log: Any, tmp_path: Path
+) -> None:
+    """503 for the operator, halted all the same, and the halt file holds it meanwhile."""
+    kill_log.broken = True
+    report = await switch.kill((GLOBAL,), "oncall", "disk full")
+    assert (report.committed, report.halted_locally, report.epoch) == (False, True, None)
+    assert switch.covers([GLOBAL, AGENT])
+    assert (tmp_path / "halt.json").exists()
+    await asyncio.sleep(0.03)
+    kill_log.broken = False
+    await until(lambda: not switch.pending())
+    assert switch.covers([GLOBAL, AGENT])
+    assert not (tmp_path / "halt.json").exists()
+
+
+async def test_a_store_that_hangs_does_not_hold_up_the_halt(
+    switch: KillSwitch, kill_log: Any
+) -> None:
+    """The answer comes after the commit time-out, the halt at once."""
+    kill_log.hanging = True
+    waiting = asyncio.create_task(switch.kill((GLOBAL,), "oncall", "hang"))
+    await asyncio.sleep(0)
+    assert switch.covers([GLOBAL, AGENT])
+    assert not (await waiting).committed
+
+
+async def test_a_restart_honours_the_halt_file(
+    kill_log: Any, flights: InFlight, tmp_path: Path
+) -> None:
+    """A kill that was never committed holds in the next process and is committed by it."""
+    kill_log.broken = True
+    first = KillSwitch(kill_log, HaltFile(tmp_path / "halt.json"), flights)
+    await first.start()
+    await first.kill((GLOBAL,), "oncall", "crash")
+    await first.stop()
+    kill_log.broken = False
+    second = KillSwitch(kill_log, HaltFile(tmp_path / "halt.json"), InFlight())
+    await second.start()
+    assert second.covers([GLOBAL, AGENT])
+    await until(lambda: second.state.epoch == 1)
+    await second.stop()
+
+
+async def test_a_restart_folds_the_log(kill_log: Any, switch: KillSwitch, tmp_path: Path) -> None:
+    """A committed kill needs no halt file."""
+    await switch.kill((AGENT,), "oncall", "runaway")
+    again = KillSwitch(kill_log, HaltFile(tmp_path / "halt.json"), InFlight())
+    await again.start()
+    assert again.covers([AGENT])
+    await again.stop()
+
+
+async def test_a_halt_file_left_by_a_committed_kill_is_removed(
+    kill_log: Any, switch: KillSwitch, tmp_path: Path
+) -> None:
+    """A crash between commit and cleaning up does not make a second kill."""
+    await switch.kill((AGENT,), "oncall", "runaway")
+    HaltFile(tmp_path / "halt.json").write((kill_log.entries[0].order,))
+    again = KillSwitch(kill_log, HaltFile(tmp_path / "halt.json"), InFlight())
+    await again.start()
+    assert again.pending() == ()
+    assert not (tmp_path / "halt.json").exists()
+    await again.stop()
+
+
+async def test_a_halt_file_that_cannot_be_written_leaves_the_halt_in_memory(
+    kill_log: Any, flights: InFlight, tmp_path: Path
+) -> None:
+    """A full disk does not stop the kill."""
+    switch = KillSwitch(kill_log, HaltFile(tmp_path / "gone" / "halt.json"), flights)
+    await switch.start()
+    await switch.kill((AGENT,), "oncall", "disk full")
+    assert switch.covers([AGENT])
+    await switch.stop()
+
+
+async def test_each_call_in_flight_gets_a_verdict(switch: KillSwitch, flights: InFlight) -> None:
+    """Unknown at first, then what was observed; the last word stands and is durable."""
+    with flights.track("stp_1", [AGENT]) as flight:
+        flight.sent = True
+        flight.settling()
+        report = await switch.kill((AGENT,), "oncall", "runaway")
+        assert report.in_flight == 1
+        assert await switch.verdicts(1) == {"stp_1": KillVerdict.UNKNOWN}
+        await switch.landed(flight, KillVerdict.DONE)
+    assert await switch.verdicts(1) == {"stp_1": KillVerdict.DONE}
+    assert await switch.verdicts(9) == {}
+
+
+async def test_a_verdict_that_comes_before_the_commit_is_kept(
+    switch: KillSwitch, flights: InFlight, kill_log: Any
+) -> None:
+    """The call lands while the store is down; the verdict is stored with the kill later."""
+    kill_log.broken = True
+    with flights.track("stp_1", [AGENT]) as flight:
+        flight.settling()
+        await switch.kill((AGENT,), "oncall", "disk full")
+        await switch.landed(flight, KillVerdict.FAILED)
+    kill_log.broken = False
+    await until(lambda: kill_log.verdicts.get(1) == {"stp_1": KillVerdict.FAILED})
+
+
+async def test_verdicts_the_store_does_not_take_are_still_answered(
+    switch: KillSwitch, flights: InFlight, kill_log: Any
+) -> None:
+    """A store that fails after the commit loses no verdict of this process."""
+    with flights.track("stp_1", [AGENT]) as flight:
+        flight.settling()
+        await switch.kill((AGENT,), "oncall", "runaway")
+        kill_log.broken = True
+        await switch.landed(flight, KillVerdict.DONE)
+    assert await switch.verdicts(1) == {"stp_1": KillVerdict.DONE}
