@@ -60,7 +60,7 @@ test-all: check ## the same, with the long matrices whole
 	$(PYTEST) tests
 
 bench: setup ## added latency and CPU per call, as ratios in one run
-	$(BIN)/python bench/run.py
+	$(BIN)/python -m bench.run
 
 fmt: setup ## format Python and Rego
 	$(BIN)/ruff check --fix --quiet . || true

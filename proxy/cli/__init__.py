@@ -1,8 +1,8 @@
-"""The `detent` command: arguments in, exit codes out (0 ok, 1 finding, 2 usage, 3 unavailable)."""
+"""The `detent` command: arguments in, exit codes out.
 
-import click
+Exit codes: 0 ok, 1 finding or denied, 2 usage or configuration, 3 unavailable.
+"""
 
+from proxy.cli.main import main
 
-@click.group()
-def main() -> None:
-    """Detent: a policy-as-code guardrail proxy for agent tool calls."""
+__all__ = ["main"]

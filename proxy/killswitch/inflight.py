@@ -53,6 +53,8 @@ class InFlight:
     def __init__(self) -> None:
         self._flights: dict[str, Flight] = {}
         self._streams: dict[asyncio.Event, frozenset[Scope]] = {}
+        self._none = asyncio.Event()
+        self._none.set()
 
     @contextmanager
     def track(self, step_id: str, scopes: Iterable[Scope]) -> Iterator[Flight]:
@@ -62,10 +64,13 @@ class InFlight:
             raise RuntimeError("a call runs in a task")
         flight = Flight(step_id, frozenset(scopes), task)
         self._flights[step_id] = flight
+        self._none.clear()
         try:
             yield flight
         finally:
             del self._flights[step_id]
+            if not self._flights:
+                self._none.set()
 
     @contextmanager
     def stream(self, scopes: Iterable[Scope]) -> Iterator[asyncio.Event]:
@@ -89,6 +94,10 @@ class InFlight:
         for flight in flights:
             flight.kill(order_id)
         return flights
+
+    async def landed(self) -> None:
+        """Return when no call is in flight."""
+        await self._none.wait()
 
     def close_streams(self) -> None:
         """Ask every stream to close (shutdown)."""

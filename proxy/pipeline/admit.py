@@ -1,4 +1,7 @@
-"""Stage 2: the cheap refusals: killed, draining, locked, ended."""
+"""Stage 2: the cheap refusals: killed, draining, locked.
+
+Whether the session is still open is read at authentication, and again inside the reservation.
+"""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -7,7 +10,7 @@ from datetime import UTC, datetime
 from proxy.errors import Refused
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.ledger import Limits
-from proxy.model.session import Mode, SessionState
+from proxy.model.session import Mode
 from proxy.model.step import Step
 from proxy.stores.base import Sessions
 
@@ -24,20 +27,17 @@ class Admission:
         self.draining = False
 
     async def __call__(self, step: Step) -> Step:
-        """Return the step with its view. Raises Refused: killed, draining, agent-locked, closed."""
+        """Return the step with its view. Raises Refused: killed, draining, agent-locked."""
         if self._kill_switch.covers(step.scopes):
             raise Refused.because("killed")
         if self.draining:
             raise Refused.because("draining")
-        now = datetime.now(UTC)
         principal = step.principal
         limits = self._limits(principal.tenant, principal.agent)
-        view = await self._store.view(step.session, limits, now)
+        view = await self._store.view(step.session, limits, datetime.now(UTC))
         if view.locked is not None:
             raise Refused.because("agent-locked")
-        if view.session.state is not SessionState.OPEN or view.session.expires_at <= now:
-            raise Refused.because("session-closed")
-        mode = view.session.mode
+        mode = step.session.mode
         if mode is Mode.READ_WRITE and (principal.dry_run or view.dry_run):
             mode = Mode.DRY_RUN
         return replace(step, view=view, mode=mode)

@@ -1,6 +1,7 @@
 """Stage 5: the policy decides on the canonical call. One round trip; anything unclear is a deny."""
 
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 from proxy.errors import Refused
 from proxy.model.session import BudgetView
 from proxy.model.step import Step
+from proxy.observability.metrics import Metrics
 from proxy.pdp.decision import DecisionPoint
 from proxy.pipeline.authenticate import Caller
 from proxy.pipeline.visible import subject
@@ -16,13 +18,17 @@ from proxy.pipeline.visible import subject
 class Decider:
     """Asks the decision point."""
 
-    def __init__(self, policy: DecisionPoint) -> None:
+    def __init__(self, policy: DecisionPoint, metrics: Metrics) -> None:
         self._policy = policy
+        self._metrics = metrics
 
     async def __call__(self, step: Step) -> Step:
         """Return the step with its decision, whatever the verdict."""
         body = decision_body(step, self._policy.revision)
-        return replace(step, decision=await self._policy.decide(body))
+        began = time.perf_counter()
+        decision = await self._policy.decide(body)
+        self._metrics.decided(time.perf_counter() - began, decision.verdict)
+        return replace(step, decision=decision)
 
 
 def decision_body(step: Step, revision: str) -> bytes:

@@ -1,11 +1,14 @@
 """Stage 9: the only file that causes effects."""
 
+import time
+
 from credentials.base import Lease
 from proxy.errors import Refused, UpstreamFailed
 from proxy.killswitch.inflight import Flight
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.step import Step
 from proxy.model.tool import Recovery
+from proxy.observability.metrics import Metrics
 from proxy.pipeline.reserve import decided
 from proxy.stores.base import Ledger
 from proxy.upstream.base import UpstreamCall, UpstreamResult
@@ -15,10 +18,13 @@ from proxy.upstream.registry import Registry
 class Dispatch:
     """Sends the canonical call, after a last look at the kill state."""
 
-    def __init__(self, registry: Registry, kill_switch: KillSwitch, ledger: Ledger) -> None:
+    def __init__(
+        self, registry: Registry, kill_switch: KillSwitch, ledger: Ledger, metrics: Metrics
+    ) -> None:
         self._registry = registry
         self._kill_switch = kill_switch
         self._ledger = ledger
+        self._metrics = metrics
 
     async def __call__(self, step: Step, lease: Lease | None, flight: Flight) -> UpstreamResult:
         """Make the call.
@@ -43,4 +49,8 @@ class Dispatch:
             timeout_s=manifest.timeout_s,
             headers=lease.headers if lease else {},
         )
-        return await upstream.call(call, sending)
+        began = time.perf_counter()
+        try:
+            return await upstream.call(call, sending)
+        finally:
+            self._metrics.dispatched(time.perf_counter() - began, step.call.server)

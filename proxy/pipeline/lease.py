@@ -6,7 +6,6 @@ from typing import Any
 from credentials.base import (
     Broker,
     BrokerError,
-    BrokerUnavailable,
     GrantRefused,
     Lease,
     LeaseRequest,
@@ -39,12 +38,7 @@ class Lending:
         grant, rule = decision.grant, manifest.credential
         if grant is None or grant.broker == "none":
             return None
-        fits = grant.broker == rule.broker and grant.audience == rule.audience
-        if (
-            not fits
-            or not set(grant.scope) <= set(rule.ceiling)
-            or grant.broker not in self._brokers
-        ):
+        if not _fits(grant, rule) or grant.broker not in self._brokers:
             raise Refused.because("credential-refused")
         return grant.broker, LeaseRequest(
             lease_id=new_id("lse"),
@@ -81,12 +75,13 @@ class Lending:
         if wanted is None:
             return None
         name, request = wanted
-        self._still_alive(step)
+        if self._kill_switch.covers(step.scopes, step.epoch):
+            raise Refused.because("killed")
         try:
             lease = await self._brokers[name].mint(request)
         except GrantRefused:
             raise Refused.because("credential-refused") from None
-        except BrokerUnavailable:
+        except BrokerError:
             raise Refused.because("credential-unavailable") from None
         if self._kill_switch.covers(step.scopes, step.epoch):
             await self.take_back(lease)
@@ -102,10 +97,6 @@ class Lending:
         except BrokerError:
             return False
         return True
-
-    def _still_alive(self, step: Step) -> None:
-        if self._kill_switch.covers(step.scopes, step.epoch):
-            raise Refused.because("killed")
 
 
 def _fits(grant: Grant, rule: CredentialRule) -> bool:

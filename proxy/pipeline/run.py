@@ -9,8 +9,10 @@ from proxy.killswitch.inflight import Flight, InFlight
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.call import Door, ToolCall
 from proxy.model.kill import KillVerdict, Scope, scopes_of
+from proxy.model.ledger import Outcome
 from proxy.model.step import Answer, Step
 from proxy.model.token import new_id
+from proxy.observability.metrics import Metrics
 from proxy.pipeline.admit import Admission
 from proxy.pipeline.authenticate import Authenticator, Caller
 from proxy.pipeline.decide import Decider
@@ -46,10 +48,13 @@ class Stages:
 class Pipeline:
     """The policy enforcement point, as every door uses it."""
 
-    def __init__(self, stages: Stages, kill_switch: KillSwitch, flights: InFlight) -> None:
+    def __init__(
+        self, stages: Stages, kill_switch: KillSwitch, flights: InFlight, metrics: Metrics
+    ) -> None:
         self._stages = stages
         self._kill_switch = kill_switch
         self._flights = flights
+        self._metrics = metrics
 
     async def authenticate(self, token: str) -> Caller:
         """Return who a token belongs to. Raises Refused, StoreUnavailable."""
@@ -68,11 +73,15 @@ class Pipeline:
             epoch=self._kill_switch.state.epoch,
             mode=caller.session.mode,
         )
-        with self._flights.track(step.id, step.scopes) as flight:
+        with self._metrics.in_flight(), self._flights.track(step.id, step.scopes) as flight:
             try:
-                return await self._walk(step, flight)
+                answer = await self._walk(step, flight)
             except StoreUnavailable:
-                return store_unavailable(step, sent=flight.sent)
+                answer = store_unavailable(step, sent=flight.sent)
+        self._metrics.answered(answer.outcome, call.door, call.resource_id)
+        if answer.outcome is Outcome.DENIED:
+            self._metrics.refused(answer.reasons[0].id)
+        return answer
 
     async def _walk(self, step: Step, flight: Flight) -> Answer:
         stages = self._stages

@@ -43,6 +43,10 @@ class Registry:
                 await self._task
         await asyncio.gather(*(server.stop() for server in self._upstreams.values()))
 
+    def serve(self, upstreams: Mapping[str, Upstream]) -> None:
+        """Take these servers; before the start only."""
+        self._upstreams = dict(upstreams)
+
     def upstream(self, server: str) -> Upstream | None:
         """Return a configured server."""
         return self._upstreams.get(server)

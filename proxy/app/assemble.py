@@ -1,0 +1,175 @@
+"""Adapters in, a gateway and its two applications out: the wiring of the stages."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from proxy.app.build import Builder
+from proxy.app.gateway import Gateway, Parts
+from proxy.app.policies import CurrentCatalogue, PolicySource
+from proxy.app.secrets import Secrets
+from proxy.app.servers import Port, Servers, bind
+from proxy.config import Settings
+from proxy.config.settings import Address
+from proxy.ingress.agents import agents_app
+from proxy.ingress.guard import GuardSettings, loopback_hosts
+from proxy.ingress.operator import OperatorPorts, operator_app
+from proxy.killswitch.halt_file import HaltFile
+from proxy.killswitch.inflight import InFlight
+from proxy.killswitch.switch import KillSwitch
+from proxy.model.session import Operator, Principal
+from proxy.monitors.alerts.delivery import AlertDelivery
+from proxy.observability.masking import Masker
+from proxy.observability.metrics import Metrics
+from proxy.pdp.decision import DecisionPoint
+from proxy.pdp.find_opa import find_opa
+from proxy.pipeline.admit import Admission
+from proxy.pipeline.authenticate import Authenticator
+from proxy.pipeline.decide import Decider
+from proxy.pipeline.dispatch import Dispatch
+from proxy.pipeline.effect import Effect
+from proxy.pipeline.enforce import KNOWN_OBLIGATIONS
+from proxy.pipeline.inspect import Inspection
+from proxy.pipeline.lease import Lending
+from proxy.pipeline.reserve import Reserving
+from proxy.pipeline.resolve import Resolver
+from proxy.pipeline.run import Pipeline, Stages
+from proxy.pipeline.sessions import SessionDesk
+from proxy.pipeline.settle import Settling
+from proxy.pipeline.visible import Visibility
+from proxy.upstream.registry import Registry
+
+TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
+
+
+@dataclass(frozen=True, slots=True)
+class Assembled:
+    """A gateway that is ready to start, the walk its doors use, and what it was made from."""
+
+    gateway: Gateway
+    pipeline: Pipeline
+    settings: Settings
+    builder: Builder
+    source: PolicySource
+
+    def bind(self) -> Servers:
+        """Bind both ports. Raises ConfigError."""
+        listen = self.settings.listen
+        parts = self.gateway.parts
+        agents = bind(listen.agents.host, listen.agents.port)
+        operators = bind(listen.operators.host, listen.operators.port)
+        ports = OperatorPorts(
+            kill_switch=parts.kill_switch,
+            store=parts.store,
+            metrics=parts.metrics,
+            operators=operators_of(self.settings),
+            reload=self.gateway.reload_policy,
+        )
+        agents_door = agents_app(
+            self.pipeline,
+            self._guard(listen.agents, agents.getsockname()[1]),
+            jwks=self._jwks,
+            version=version("detent"),
+        )
+        operators_door = operator_app(
+            ports, self._guard(listen.operators, operators.getsockname()[1])
+        )
+        tls = (listen.tls_cert, listen.tls_key)
+        return Servers(
+            (Port(agents_door, agents, *tls), Port(operators_door, operators, *tls)),
+            self.settings.drain,
+        )
+
+    def cleanup(self) -> None:
+        """Remove what lies on disk only while we run."""
+        self.source.cleanup()
+
+    def _guard(self, address: Address, port: int) -> GuardSettings:
+        """Return the guard of a port: which names clients may use for it."""
+        named = {f"{address.host}:{port}", *self.settings.listen.hosts}
+        return GuardSettings(hosts=loopback_hosts(port) | {name.lower() for name in named})
+
+    def _jwks(self) -> Mapping[str, Any]:
+        directories = self.builder.key_directories.values()
+        return {"keys": [key for keys in directories for key in keys.jwks()["keys"]]}
+
+
+def assemble(settings: Settings, environ: Mapping[str, str], masker: Masker) -> Assembled:
+    """Build everything and start nothing; needs a running event loop.
+
+    Every secret is made known to `masker`. Raises ConfigError, PolicyInvalid.
+    """
+    opa = find_opa(settings.policy.opa, TOOLS).path
+    builder = Builder(settings, Secrets(settings, environ), opa)
+    source = PolicySource(settings.path(settings.policy.bundle), opa)
+    try:
+        assembled = _assemble(builder, source)
+    except BaseException:
+        source.cleanup()
+        raise
+    for secret in builder.secrets.values:
+        masker.add(secret)
+    return assembled
+
+
+def _assemble(builder: Builder, source: PolicySource) -> Assembled:
+    settings = builder.settings
+    bundle, loaded = source.stage()
+    catalogue = CurrentCatalogue(loaded)
+    metrics = Metrics(version("detent"), source.reason_ids())
+    store, engine = builder.store(), builder.engine(source.probe)
+    flights = InFlight()
+    halt_file = HaltFile(settings.database.with_suffix(".halt"))
+    kill_switch = KillSwitch(store, halt_file, flights)
+    registry = Registry({})
+    registry.serve(builder.upstreams(catalogue, registry.mark_stale))
+    resolver = Resolver(loaded.tools, registry)
+    policy = DecisionPoint(engine, bundle, settings.policy.deadline, KNOWN_OBLIGATIONS)
+    delivery = AlertDelivery(store, builder.sinks(), metrics)
+    desk = SessionDesk(store, catalogue.limits)
+    inspection = Inspection(builder.monitors(), store, delivery.raise_alert)
+    lending, settling = Lending(builder.brokers(), kill_switch), Settling(store)
+    dispatch = Dispatch(registry, kill_switch, store, metrics)
+    stages = Stages(
+        authenticate=Authenticator(principals_of(settings), store, desk),
+        admit=Admission(kill_switch, store, catalogue.limits),
+        inspect=inspection,
+        resolve=resolver,
+        decide=Decider(policy, metrics),
+        lend=lending,
+        reserve=Reserving(store, catalogue.limits),
+        effect=Effect(lending, dispatch, inspection, settling, kill_switch),
+        settle=settling,
+        visible=Visibility(resolver, policy),
+        desk=desk,
+    )
+    parts = Parts(
+        store, kill_switch, flights, engine, policy, registry, resolver, stages.admit,
+        delivery, metrics, source, catalogue,
+    )  # fmt: skip
+    pipeline = Pipeline(stages, kill_switch, flights, metrics)
+    return Assembled(Gateway(parts, bundle), pipeline, settings, builder, source)
+
+
+def principals_of(settings: Settings) -> dict[str, Principal]:
+    """Return the static agents by the SHA-256 of their tokens."""
+    return {
+        agent.token_sha256: Principal(
+            tenant=agent.tenant,
+            agent=agent.name,
+            roles=agent.roles,
+            max_mode=agent.max_mode,
+            dry_run=agent.dry_run or settings.dry_run,
+        )
+        for agent in settings.identity.agents
+    }
+
+
+def operators_of(settings: Settings) -> dict[str, Operator]:
+    """Return the static operators by the SHA-256 of their tokens."""
+    return {
+        one.token_sha256: Operator(one.name, one.roles, one.tenants)
+        for one in settings.identity.operators
+    }

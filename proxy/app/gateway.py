@@ -1,0 +1,145 @@
+"""The life of one gateway process: start, reload, halt, drain, stop."""
+
+import asyncio
+import contextlib
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from proxy.app.policies import CurrentCatalogue, PolicySource
+from proxy.errors import PolicyError
+from proxy.killswitch.inflight import InFlight
+from proxy.killswitch.switch import KillReport, KillSwitch
+from proxy.model.finding import Alert, Severity
+from proxy.model.kill import GLOBAL
+from proxy.model.token import new_id
+from proxy.monitors.alerts.delivery import AlertDelivery
+from proxy.observability.metrics import Metrics
+from proxy.pdp.base import PolicyEngine, StagedBundle
+from proxy.pdp.decision import DecisionPoint
+from proxy.pipeline.admit import Admission
+from proxy.pipeline.resolve import Resolver
+from proxy.stores.base import Store
+from proxy.upstream.registry import Registry
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything with a life of its own, and where policies come from."""
+
+    store: Store
+    kill_switch: KillSwitch
+    flights: InFlight
+    engine: PolicyEngine
+    policy: DecisionPoint
+    registry: Registry
+    resolver: Resolver
+    admission: Admission
+    delivery: AlertDelivery
+    metrics: Metrics
+    source: PolicySource
+    catalogue: CurrentCatalogue
+
+
+class Gateway:
+    """Starts the parts in order and stops them in the reverse one."""
+
+    def __init__(self, parts: Parts, bundle: StagedBundle) -> None:
+        self.parts = parts
+        self._bundle = bundle
+        self._delivering: asyncio.Task[None] | None = None
+        self._exits = contextlib.AsyncExitStack()
+        self._quarantined: frozenset[str] = frozenset()
+        self._noting: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Start store, kill state, policy, servers. What fails undoes what had started.
+
+        Raises StoreError, PolicyError.
+        """
+        parts = self.parts
+        try:
+            await parts.store.open()
+            self._exits.push_async_callback(parts.store.close)
+            await self._list_open_intents()
+            await parts.kill_switch.start()
+            self._exits.push_async_callback(parts.kill_switch.stop)
+            await parts.engine.start(self._bundle)
+            self._exits.push_async_callback(parts.engine.stop)
+            parts.metrics.policy_loaded(self._bundle.revision)
+            self._delivering = asyncio.create_task(parts.delivery.run())
+            self._exits.push_async_callback(self._stop_delivering)
+            parts.registry.changed = self._note_drift
+            self._exits.push_async_callback(parts.registry.stop)
+            await parts.registry.start()
+        except BaseException:
+            await self._exits.aclose()
+            raise
+
+    async def drain(self, drain_s: float) -> None:
+        """Take no new calls, close streams, wait for the calls in flight."""
+        self.parts.admission.draining = True
+        self.parts.flights.close_streams()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(drain_s):
+                await self.parts.flights.landed()
+
+    async def stop(self) -> None:
+        """Stop everything that start started."""
+        await self._exits.aclose()
+
+    async def reload_policy(self) -> str:
+        """Serve the bundle as it is in its directory now; return the revision.
+
+        A broken one changes nothing, alerts, and raises PolicyError.
+        """
+        parts = self.parts
+        try:
+            bundle, catalogue = await asyncio.to_thread(parts.source.stage)
+            await parts.policy.reload(bundle)
+        except PolicyError as error:
+            parts.metrics.policy_refused()
+            await self._alert("policy-reload-failed", f"the last good policy stays: {error}")
+            raise
+        parts.catalogue.replace(catalogue)
+        parts.resolver.replace(catalogue.tools)
+        parts.metrics.policy_loaded(bundle.revision)
+        log.info("policy loaded", extra={"policy_revision": bundle.revision})
+        await parts.registry.refresh()
+        self._note_drift()
+        return bundle.revision
+
+    async def halt(self, actor: str, reason: str) -> KillReport:
+        """Kill everything: SIGUSR1 and the last resort of a terminal."""
+        return await self.parts.kill_switch.kill((GLOBAL,), actor, reason)
+
+    async def _list_open_intents(self) -> None:
+        rows = await self.parts.store.open_intents_to_unknown(datetime.now(UTC))
+        self.parts.metrics.open_intents(len(rows))
+        for row in rows:
+            extra = {"step_id": row.intent.step_id, "tool": row.intent.resource_id}
+            log.warning("outcome unknown since the last run; not sent again", extra=extra)
+
+    def _note_drift(self) -> None:
+        """Alert once for each tool whose definition left its pin."""
+        drifted = frozenset(self.parts.resolver.drifted())
+        for tool in sorted(drifted - self._quarantined):
+            message = f"{tool} no longer matches its pin and is quarantined; review its definition"
+            task = asyncio.get_running_loop().create_task(self._alert("tool-quarantined", message))
+            self._noting.add(task)
+            task.add_done_callback(self._noting.discard)
+        self._quarantined = drifted
+
+    async def _alert(self, kind: str, message: str) -> None:
+        log.error("%s", message, extra={"kind": kind})
+        alert = Alert(new_id("alr"), datetime.now(UTC), kind, Severity.CRITICAL, message)
+        await self.parts.delivery.raise_alert(alert)
+
+    async def _stop_delivering(self) -> None:
+        await asyncio.gather(*self._noting, return_exceptions=True)
+        if self._delivering is not None:
+            self._delivering.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._delivering

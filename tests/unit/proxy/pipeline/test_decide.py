@@ -1,0 +1,61 @@
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from proxy.errors import Refused
+from proxy.model.call import Door, ToolCall
+from proxy.model.step import Step
+from proxy.pipeline.decide import _session, decision_body
+
+
+async def test_the_policy_reads_the_bytes_the_tool_gets(house: Any) -> None:
+    """Same arguments, same hash, in input and on the wire."""
+    await house.call(arguments={"path": "a", "n": 3})
+    given = house.engine.inputs[0]
+    assert given["context"]["arguments"] == json.loads(house.tool.received[0])
+    assert given["resource"]["id"] == "repo/write_file"
+    assert given["subject"]["roles"] == ["maintainer"]
+    assert given["action"] == {"name": "tools/call", "effect": "write", "dry_run": False}
+
+
+async def test_the_canonical_bytes_go_in_unchanged(house: Any) -> None:
+    """The body holds the arguments byte for byte."""
+    caller = await house.caller()
+    arguments = b'{"path":"\xc3\xa9 \\"q\\""}'
+    call = ToolCall("repo", "read_file", arguments, Door.CALLS)
+    step = Step("stp", call, caller.principal, caller.session, 0, caller.session.mode)
+    step = house.stages.resolve(await house.stages.admit(step))
+    assert b'"arguments":' + arguments + b"," in decision_body(step, "sha256:r")
+
+
+async def test_the_session_carries_budget_labels_and_the_chain(house: Any) -> None:
+    """A second call sees the first one."""
+    await house.call()
+    await house.call()
+    session = house.engine.inputs[1]["context"]["session"]
+    assert session["budget"]["risk"] == {"limit": 100, "used": 5, "held": 0}
+    assert session["agent_budget"]["risk"]["limit"] == 200
+    assert session["recent"] == [{"tool": "repo/write_file", "verdict": "allow", "outcome": "done"}]
+    assert session["step"] == 2
+
+
+async def test_a_step_that_skipped_a_stage_is_not_decided(house: Any) -> None:
+    """Without manifest or view there is nothing to decide on."""
+    caller = await house.caller()
+    call = ToolCall("repo", "read_file", b"{}", Door.CALLS)
+    step = Step("stp", call, caller.principal, caller.session, 0, caller.session.mode)
+    admitted = await house.stages.admit(step)
+    for unready in (
+        step,
+        admitted,
+        replace(
+            house.stages.resolve(replace(admitted, call=replace(call, arguments=b'{"path":"a"}'))),
+            view=None,
+        ),
+    ):
+        with pytest.raises(Refused):
+            decision_body(unready, "sha256:r")
+    with pytest.raises(Refused):
+        _session(step)

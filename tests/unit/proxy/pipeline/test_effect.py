@@ -1,0 +1,119 @@
+import asyncio
+from typing import Any
+
+import pytest
+
+from proxy.errors import OutcomeUnknown, UpstreamFailed
+from proxy.model.kill import GLOBAL, KillVerdict
+from proxy.model.ledger import IntentState, Outcome
+from proxy.upstream.base import UpstreamResult
+
+
+async def state_of(house: Any, step_id: str) -> IntentState:
+    rows = await house.store.steps(None, (), 100)
+    states: list[IntentState] = [row.state for row in rows if row.intent.step_id == step_id]
+    return states[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "outcome", "state", "http", "reason"),
+    [
+        (UpstreamResult(b"{}"), Outcome.DONE, IntentState.DONE, 200, "role-allows-tool"),
+        (UpstreamResult(b"{}", True), Outcome.FAILED, IntentState.FAILED, 200, "role-allows-tool"),
+        (UpstreamFailed("x"), Outcome.FAILED, IntentState.FAILED, 502, "upstream-failed"),
+        (OutcomeUnknown("x"), Outcome.UNKNOWN, IntentState.UNKNOWN, 504, "outcome-unknown"),
+    ],
+)
+async def test_every_way_out_closes_the_ledger(
+    house: Any, answer: Any, outcome: Outcome, state: IntentState, http: int, reason: str
+) -> None:
+    """The outcome in the ledger is the outcome in the answer."""
+    house.tool.answer = answer
+    given = await house.call()
+    assert (given.outcome, given.http, given.reasons[0].id) == (outcome, http, reason)
+    assert await state_of(house, given.step_id) is state
+
+
+@pytest.mark.parametrize(
+    ("answer", "used", "held"),
+    [(UpstreamResult(b"{}"), 5, 0), (UpstreamFailed("x"), 0, 0), (OutcomeUnknown("x"), 0, 5)],
+)
+async def test_done_is_used_failed_is_free_unknown_stays_held(
+    house: Any, answer: Any, used: int, held: int
+) -> None:
+    """What is answered is what the ledger holds (I10)."""
+    house.tool.answer = answer
+    given = await house.call()
+    assert (given.budget.used, given.budget.held) == (used, held)
+    await house.call("read_file")
+    seen = house.engine.inputs[-1]["context"]["session"]["budget"]["risk"]
+    assert (seen["used"], seen["held"]) == (used, held)
+
+
+async def cut(house: Any, *, sent: bool) -> tuple[Any, Any]:
+    """Kill everything while a call waits before or after its send; return answer and report."""
+    setattr(house.tool, "hang_after" if sent else "hang_before", asyncio.Event())
+    call = asyncio.create_task(house.call())
+    async with asyncio.timeout(2):
+        while not (house.tool.received if sent else await house.store.steps(None, (), 1)):
+            await asyncio.sleep(0.001)
+    await asyncio.sleep(0.01)
+    report = await house.kill_switch.kill((GLOBAL,), "oncall", "runaway")
+    return await call, report
+
+
+async def test_a_call_killed_after_its_send_is_unknown(house: Any) -> None:
+    """Closing a connection does not stop the effect, so nobody claims it did."""
+    answer, report = await cut(house, sent=True)
+    assert (answer.outcome, answer.http) == (Outcome.UNKNOWN, 503)
+    assert [given.id for given in answer.reasons] == ["killed", "outcome-unknown"]
+    assert await state_of(house, answer.step_id) is IntentState.UNKNOWN
+    verdicts = await house.kill_switch.verdicts(report.epoch)
+    assert verdicts == {answer.step_id: KillVerdict.UNKNOWN}
+
+
+async def test_a_call_killed_before_its_send_never_happened(house: Any) -> None:
+    """Its reservation is closed and costs nothing."""
+    answer, report = await cut(house, sent=False)
+    assert (answer.outcome, answer.http) == (Outcome.DENIED, 503)
+    assert house.tool.received == []
+    assert await state_of(house, answer.step_id) is IntentState.FAILED
+    verdicts = await house.kill_switch.verdicts(report.epoch)
+    assert verdicts == {answer.step_id: KillVerdict.NEVER_DISPATCHED}
+
+
+@pytest.mark.parametrize(
+    ("sent", "state"), [(True, IntentState.UNKNOWN), (False, IntentState.FAILED)]
+)
+async def test_a_client_that_goes_away_leaves_a_closed_ledger(
+    house: Any, sent: bool, state: IntentState
+) -> None:
+    """The task ends cancelled, after what is known was written."""
+    setattr(house.tool, "hang_after" if sent else "hang_before", asyncio.Event())
+    call = asyncio.create_task(house.call())
+    while not (house.tool.received if sent else await house.store.steps(None, (), 1)):
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.01)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    (row,) = await house.store.steps(None, (), 1)
+    assert row.state is state
+
+
+async def test_a_kill_while_the_answer_is_settled_says_done(house: Any) -> None:
+    """The tool had answered: the verdict is what happened, and the agent gets its result."""
+    kills: list[asyncio.Task[Any]] = []
+    settle = house.store.settle
+
+    async def kill_then_settle(settlement: Any) -> None:
+        work = house.kill_switch.kill((GLOBAL,), "oncall", "now")
+        kills.append(asyncio.create_task(work))
+        await asyncio.sleep(0.01)
+        await settle(settlement)
+
+    house.store.settle = kill_then_settle
+    answer = await house.call()
+    report = await kills[0]
+    assert answer.outcome is Outcome.DONE
+    assert await house.kill_switch.verdicts(report.epoch) == {answer.step_id: KillVerdict.DONE}

@@ -1,0 +1,59 @@
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+
+from proxy.errors import Refused
+from proxy.model.call import Door, ToolCall
+from proxy.model.decision import Decision, Obligation, Reason, Verdict
+from proxy.model.session import Mode, Principal, Session
+from proxy.model.step import Step
+from proxy.model.tool import Effect, ToolManifest
+from proxy.pipeline.enforce import enforce
+
+NOW = datetime(2026, 11, 22, tzinfo=UTC)
+ALLOW = Decision("dec_1", Verdict.ALLOW, (Reason("ok", "Fine."),), "sha256:r")
+STEP = Step(
+    id="stp_1",
+    call=ToolCall("repo", "write_file", b"{}", Door.CALLS),
+    principal=Principal("acme", "loop"),
+    session=Session("ses_1", "acme", "loop", Mode.READ_WRITE, NOW, NOW, 100),
+    epoch=0,
+    mode=Mode.READ_WRITE,
+    manifest=ToolManifest("repo", "write_file", Effect.WRITE),
+    decision=ALLOW,
+)
+
+
+def test_an_allow_goes_on() -> None:
+    """The only verdict that does."""
+    assert enforce(STEP) is True
+
+
+def test_a_dry_run_ends_in_a_preview() -> None:
+    """Asked for by the session or obliged by the policy."""
+    assert enforce(replace(STEP, mode=Mode.DRY_RUN)) is False
+    obliged = replace(ALLOW, obligations=(Obligation("dry_run"),))
+    assert enforce(replace(STEP, decision=obliged)) is False
+
+
+@pytest.mark.parametrize("verdict", [Verdict.DENY, Verdict.HOLD])
+def test_any_other_verdict_is_refused_with_its_reasons(verdict: Verdict) -> None:
+    """A hold without an approval does not go on."""
+    refusal = replace(ALLOW, verdict=verdict, reasons=(Reason("approval-required", "Ask."),))
+    with pytest.raises(Refused, match="approval-required") as refused:
+        enforce(replace(STEP, decision=refusal))
+    assert refused.value.refusal.verdict is verdict
+
+
+def test_an_obligation_nobody_knows_denies() -> None:
+    """Obligations are must-understand."""
+    strange = replace(ALLOW, obligations=(Obligation("notarise"),))
+    with pytest.raises(Refused, match="obligation-unknown"):
+        enforce(replace(STEP, decision=strange))
+
+
+def test_no_decision_denies() -> None:
+    """A step that was never decided has no verdict to stand on."""
+    with pytest.raises(Refused, match="policy-unavailable"):
+        enforce(replace(STEP, decision=None))
