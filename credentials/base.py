@@ -1,8 +1,9 @@
 """The broker port: what is asked for, what is lent, how it fails.
 
 BrokerError
-├── GrantRefused       the request is wider than this broker may ever give
-└── BrokerUnavailable  the provider did not answer
+├── BrokerMisconfigured  settings, keys or secrets that must not be used
+├── GrantRefused         the request is wider than this broker may ever give
+└── BrokerUnavailable    the provider did not answer
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,10 @@ from typing import Protocol
 
 class BrokerError(Exception):
     """A credential could not be lent. The text never carries a provider's message or a secret."""
+
+
+class BrokerMisconfigured(BrokerError):
+    """Settings, keys or secrets that must not be used: refused at start; the text has the cure."""
 
 
 class GrantRefused(BrokerError):
@@ -28,7 +33,8 @@ class LeaseRequest:
     """One call that needs a credential.
 
     `lease_id` becomes the token's `jti`; `subject` is `tenant/agent`; `ttl_s` in seconds (1 to 60);
-    `write` says that the call changes something; `authorization_details` is RFC 9396 JSON.
+    `tool` is `server/tool`; `tool_pin` names its definition; `write` says that the call changes
+    something.
     """
 
     lease_id: str

@@ -14,7 +14,8 @@ DetentError
 ├── UpstreamError
 │   ├── UpstreamFailed     nothing happened at the tool, or it said that it failed
 │   └── OutcomeUnknown     the request left, the answer did not come
-└── EgressRefused          an address the gateway does not connect to
+├── EgressRefused          an address the gateway does not connect to
+└── AlertNotDelivered      a receiver did not take an alert
 """
 
 from dataclasses import dataclass
@@ -112,3 +113,7 @@ class OutcomeUnknown(UpstreamError):
 
 class EgressRefused(DetentError):
     """The gateway does not connect to that address; allow it for that server in detent.yaml."""
+
+
+class AlertNotDelivered(DetentError):
+    """The receiver of an alert did not take it; it is sent again."""

@@ -3,16 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
-from proxy.app.build import Builder
+from proxy.app.build import TOOLS, Builder
 from proxy.app.gateway import Gateway, Parts
 from proxy.app.policies import CurrentCatalogue, PolicySource
 from proxy.app.secrets import Secrets
 from proxy.app.servers import Port, Servers, bind
 from proxy.config import Settings
 from proxy.config.settings import Address
+from proxy.errors import ConfigError
 from proxy.ingress.agents import agents_app
 from proxy.ingress.guard import GuardSettings, loopback_hosts
 from proxy.ingress.operator import OperatorPorts, operator_app
@@ -40,8 +40,6 @@ from proxy.pipeline.sessions import SessionDesk
 from proxy.pipeline.settle import Settling
 from proxy.pipeline.visible import Visibility
 from proxy.upstream.registry import Registry
-
-TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +107,24 @@ def assemble(settings: Settings, environ: Mapping[str, str], masker: Masker) -> 
     except BaseException:
         source.cleanup()
         raise
-    for secret in builder.secrets.values:
-        masker.add(secret)
+    _mask(masker, builder.secrets.values)
     return assembled
+
+
+def _mask(masker: Masker, secrets: list[str]) -> None:
+    try:
+        for secret in secrets:
+            masker.add(secret)
+    except ValueError as error:
+        raise ConfigError((f"secrets: {error}",)) from None
 
 
 def _assemble(builder: Builder, source: PolicySource) -> Assembled:
     settings = builder.settings
     bundle, loaded = source.stage()
     catalogue = CurrentCatalogue(loaded)
-    metrics = Metrics(version("detent"), source.reason_ids())
+    metrics = Metrics(version("detent"), loaded.reasons)
+    metrics.know_tools(catalogue.names())
     store, engine = builder.store(), builder.engine(source.probe)
     flights = InFlight()
     halt_file = HaltFile(settings.database.with_suffix(".halt"))
@@ -127,9 +133,10 @@ def _assemble(builder: Builder, source: PolicySource) -> Assembled:
     registry.serve(builder.upstreams(catalogue, registry.mark_stale))
     resolver = Resolver(loaded.tools, registry)
     policy = DecisionPoint(engine, bundle, settings.policy.deadline, KNOWN_OBLIGATIONS)
-    delivery = AlertDelivery(store, builder.sinks(), metrics)
+    http = builder.alert_client()
+    delivery = AlertDelivery(store, builder.sinks(http), metrics)
     desk = SessionDesk(store, catalogue.limits)
-    inspection = Inspection(builder.monitors(), store, delivery.raise_alert)
+    inspection = Inspection(builder.monitors(), store, delivery.raise_alert, metrics)
     lending, settling = Lending(builder.brokers(), kill_switch), Settling(store)
     dispatch = Dispatch(registry, kill_switch, store, metrics)
     stages = Stages(
@@ -147,7 +154,7 @@ def _assemble(builder: Builder, source: PolicySource) -> Assembled:
     )
     parts = Parts(
         store, kill_switch, flights, engine, policy, registry, resolver, stages.admit,
-        delivery, metrics, source, catalogue,
+        delivery, http, metrics, source, catalogue,
     )  # fmt: skip
     pipeline = Pipeline(stages, kill_switch, flights, metrics)
     return Assembled(Gateway(parts, bundle), pipeline, settings, builder, source)

@@ -19,7 +19,7 @@ from proxy.config.settings import BrokerSettings, Server
 from proxy.egress.addresses import AddressPolicy
 from proxy.egress.client import EgressClient
 from proxy.errors import ConfigError, EgressRefused
-from proxy.monitors.alerts.webhook import WebhookSink
+from proxy.monitors.alerts.webhook import WebhookSink, webhook_secret
 from proxy.monitors.base import AlertSink, Monitor
 from proxy.monitors.canary import Canary, CanaryMonitor
 from proxy.pdp.base import PolicyEngine
@@ -33,6 +33,7 @@ from proxy.upstream.http import HttpUpstream
 from proxy.upstream.mcp_http import McpHttp
 from proxy.upstream.mcp_stdio import McpStdio
 
+TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
 ALERT_TIMEOUT_S = 5.0
 
 
@@ -87,13 +88,18 @@ class Builder:
         except ValueError as error:
             raise ConfigError((f"canaries: {error}",)) from None
 
-    def sinks(self) -> list[AlertSink]:
-        """Return the alert sinks, on an HTTP client of their own."""
-        http = httpx.AsyncClient(timeout=ALERT_TIMEOUT_S, trust_env=False, follow_redirects=False)
+    def alert_client(self) -> httpx.AsyncClient:
+        """Return the HTTP client of the alert sinks."""
+        return httpx.AsyncClient(timeout=ALERT_TIMEOUT_S, trust_env=False, follow_redirects=False)
+
+    def sinks(self, http: httpx.AsyncClient) -> list[AlertSink]:
+        """Return the alert sinks."""
         try:
             return [
                 WebhookSink(
-                    one.webhook.url, self.secrets.read(one.webhook.secret, "alerts").encode(), http
+                    one.webhook.url,
+                    webhook_secret(self.secrets.read(one.webhook.secret, "alerts")),
+                    http,
                 )
                 for one in self.settings.alerts
             ]

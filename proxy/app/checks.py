@@ -2,19 +2,22 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from typing import Literal
 
-from proxy.app.build import Builder
+from proxy.app.build import TOOLS, Builder
 from proxy.app.policies import CurrentCatalogue, PolicySource
 from proxy.app.secrets import Secrets
 from proxy.config import Settings
 from proxy.errors import ConfigError, DetentError, UpstreamFailed
+from proxy.model.ledger import Limits
 from proxy.model.tool import ToolDefinition
 from proxy.pdp.find_opa import find_opa
 from proxy.pdp.manifests import Catalogue
 from proxy.upstream.base import Upstream
+
+NOTHING = Catalogue({}, Limits(0, 0, 1), {}, {}, {})
 
 Level = Literal["ok", "warning", "error"]
 
@@ -32,7 +35,9 @@ async def examine(settings: Settings, environ: Mapping[str, str]) -> list[Findin
     """Check everything that can be checked without serving."""
     findings = _identities(settings)
     try:
-        builder = Builder(settings, Secrets(settings, environ), find_opa(settings.policy.opa).path)
+        builder = Builder(
+            settings, Secrets(settings, environ), find_opa(settings.policy.opa, TOOLS).path
+        )
         source = PolicySource(settings.path(settings.policy.bundle), builder.opa)
         try:
             bundle, catalogue = source.stage()
@@ -44,6 +49,11 @@ async def examine(settings: Settings, environ: Mapping[str, str]) -> list[Findin
     except DetentError as error:
         findings.append(Finding("error", "start", str(error)))
     return findings
+
+
+def _builder(settings: Settings, environ: Mapping[str, str]) -> Builder:
+    opa = find_opa(settings.policy.opa, TOOLS).path
+    return Builder(settings, Secrets(settings, environ), opa)
 
 
 def _identities(settings: Settings) -> list[Finding]:
@@ -66,10 +76,11 @@ def _identities(settings: Settings) -> list[Finding]:
 def _parts(builder: Builder) -> list[Finding]:
     """Open secrets, keys, canaries and sinks."""
     findings: list[Finding] = []
-    made = {
+    http = builder.alert_client()
+    made: dict[str, Callable[[], Sized]] = {
         "credentials": builder.brokers,
         "canaries": builder.monitors,
-        "alerts": builder.sinks,
+        "alerts": lambda: builder.sinks(http),
     }
     for what, make in made.items():
         try:
@@ -122,8 +133,10 @@ async def definitions_of(
     if name not in settings.servers:
         known = ", ".join(settings.servers) or "none"
         raise ConfigError((f"servers.{name}: not configured; there are: {known}",))
-    builder = Builder(settings, Secrets(settings, environ), find_opa(settings.policy.opa).path)
-    catalogue = CurrentCatalogue(Catalogue({}, Limits(0, 0, 1), {}, {}))
+    builder = Builder(
+        settings, Secrets(settings, environ), find_opa(settings.policy.opa, TOOLS).path
+    )
+    catalogue = CurrentCatalogue(NOTHING)
     upstream = builder.upstream(name, catalogue, lambda: None)
     try:
         await upstream.start()

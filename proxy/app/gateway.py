@@ -6,12 +6,14 @@ import logging
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+import httpx
+
 from proxy.app.policies import CurrentCatalogue, PolicySource
 from proxy.errors import PolicyError
 from proxy.killswitch.inflight import InFlight
 from proxy.killswitch.switch import KillReport, KillSwitch
 from proxy.model.finding import Alert, Severity
-from proxy.model.kill import GLOBAL
+from proxy.model.kill import GLOBAL, ScopeKind
 from proxy.model.token import new_id
 from proxy.monitors.alerts.delivery import AlertDelivery
 from proxy.observability.metrics import Metrics
@@ -38,6 +40,7 @@ class Parts:
     resolver: Resolver
     admission: Admission
     delivery: AlertDelivery
+    alert_http: httpx.AsyncClient
     metrics: Metrics
     source: PolicySource
     catalogue: CurrentCatalogue
@@ -106,6 +109,7 @@ class Gateway:
         parts.catalogue.replace(catalogue)
         parts.resolver.replace(catalogue.tools)
         parts.metrics.policy_loaded(bundle.revision)
+        parts.metrics.know_tools(parts.catalogue.names())
         log.info("policy loaded", extra={"policy_revision": bundle.revision})
         await parts.registry.refresh()
         self._note_drift()
@@ -113,6 +117,7 @@ class Gateway:
 
     async def halt(self, actor: str, reason: str) -> KillReport:
         """Kill everything: SIGUSR1 and the last resort of a terminal."""
+        self.parts.metrics.killed(ScopeKind.GLOBAL)
         return await self.parts.kill_switch.kill((GLOBAL,), actor, reason)
 
     async def _list_open_intents(self) -> None:
@@ -143,3 +148,4 @@ class Gateway:
             self._delivering.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._delivering
+        await self.parts.alert_http.aclose()

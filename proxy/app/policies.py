@@ -1,14 +1,23 @@
 """The policy bundle as the gateway lives with it: staged, checked on its suites, replaced whole."""
 
+import asyncio
+import json
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from proxy.errors import PolicyInvalid
 from proxy.model.ledger import Limits
 from proxy.model.tool import ToolManifest
 from proxy.pdp.base import QueryAnswer, StagedBundle
 from proxy.pdp.bundle import stage
+from proxy.pdp.managed_opa import ManagedOpa
 from proxy.pdp.manifests import Catalogue, load_catalogue
+from proxy.pdp.rego_tests import RegoReport, opa_test
+from proxy.pdp.suites import Case, CaseResult, load_suites, run_suites
+
+CASE_DEADLINE_S = 2.0
 
 Query = Callable[[str, bytes, float], Awaitable[QueryAnswer]]
 
@@ -27,6 +36,10 @@ class CurrentCatalogue:
         """Return an agent's budgets."""
         return self._catalogue.limits(tenant, agent)
 
+    def names(self) -> list[str]:
+        """Return `server/tool` of every tool."""
+        return [entry.resource_id for entry in self._catalogue.tools.values()]
+
     def of_server(self, server: str) -> list[ToolManifest]:
         """Return one server's manifests."""
         return [entry for entry in self._catalogue.tools.values() if entry.server == server]
@@ -39,20 +52,64 @@ class PolicySource:
         self._directory = directory
         self._opa = opa
         self._private = tempfile.TemporaryDirectory(prefix="detent-policy-")
+        self._cases: dict[str, tuple[Case, ...]] = {}
 
     def stage(self) -> tuple[StagedBundle, Catalogue]:
-        """Copy and check the directory as it is now. Raises PolicyInvalid."""
+        """Copy and check the directory as it is now, and read its suites. Raises PolicyInvalid."""
         bundle = stage(self._directory, Path(self._private.name), self._opa)
-        return bundle, load_catalogue(bundle.directory)
+        catalogue = load_catalogue(bundle.directory)
+        self._cases = {bundle.revision: load_suites(self._directory, catalogue)}
+        return bundle, catalogue
 
     async def probe(self, bundle: StagedBundle, query: Query) -> None:
-        """Look at a bundle before it decides anything. Raises PolicyInvalid."""
-        del bundle, query
+        """Run the suites on an engine that serves the bundle. Raises PolicyInvalid."""
+        failed = [result for result in await self.results(bundle, query) if not result.passed]
+        if failed:
+            told = "\n".join(result.explain() for result in failed[:10])
+            raise PolicyInvalid(f"{len(failed)} cases of the suites fail:\n{told}")
 
-    def reason_ids(self) -> frozenset[str]:
-        """Return the reason ids the policies declare."""
-        return frozenset()
+    async def results(self, bundle: StagedBundle, query: Query) -> Sequence[CaseResult]:
+        """Run the suites and return every case."""
+
+        async def ask(path: str, body: bytes) -> QueryAnswer:
+            return await query(path, body, CASE_DEADLINE_S)
+
+        return await run_suites(self._cases.get(bundle.revision, ()), ask)
 
     def cleanup(self) -> None:
         """Remove the copies."""
         self._private.cleanup()
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyReport:
+    """What `detent policy test` found. `suite_failures` is one line a failed case."""
+
+    revision: str
+    rego: RegoReport
+    suites_passed: int
+    suite_failures: tuple[str, ...]
+
+    def is_good(self, coverage: float) -> bool:
+        """Whether everything passed and at least `coverage` percent of the Rego is tested."""
+        return self.rego.is_good(coverage) and not self.suite_failures
+
+    def to_json(self) -> str:
+        """Return the report for machines."""
+        return json.dumps(asdict(self))
+
+
+async def check_policies(directory: Path, opa: Path) -> PolicyReport:
+    """Run the Rego tests and the suites of a bundle on a real OPA. Raises PolicyInvalid."""
+    source = PolicySource(directory, opa)
+    engine = ManagedOpa(opa)
+    try:
+        bundle, _ = await asyncio.to_thread(source.stage)
+        rego = await asyncio.to_thread(opa_test, directory, opa)
+        await engine.start(bundle)
+        results = await source.results(bundle, engine.query)
+    finally:
+        await engine.stop()
+        source.cleanup()
+    failures = tuple(result.explain() for result in results if not result.passed)
+    return PolicyReport(bundle.revision, rego, len(results) - len(failures), failures)

@@ -11,6 +11,7 @@ from typing import Any
 import uvicorn
 
 from proxy.errors import ConfigError
+from proxy.ingress.protocol import GuardedProtocol
 
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
@@ -99,7 +100,7 @@ def bind(host: str, port: int) -> socket.socket:
 def _config(port: Port, drain_s: float) -> uvicorn.Config:
     return uvicorn.Config(
         port.app,
-        http="httptools",
+        http=GuardedProtocol,
         loop="uvloop",
         ws="none",
         lifespan="off",

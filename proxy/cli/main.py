@@ -7,10 +7,10 @@ import click
 
 from proxy.cli.check import check
 from proxy.cli.kill import kill, lift, sessions
-
+from proxy.cli.policy import policy
 from proxy.cli.serve import serve
 from proxy.cli.token import token
-
+from proxy.cli.tools import tools
 from proxy.errors import ConfigError, DetentError, PolicyInvalid
 
 USAGE, UNAVAILABLE = 2, 3
@@ -40,5 +40,5 @@ def main() -> None:
     """
 
 
-for command in (serve, check, kill, lift, sessions, token):
+for command in (serve, check, kill, lift, sessions, token, tools, policy):
     main.add_command(command)

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import click
 
-from proxy.app import PolicyReport, check_policies
+from proxy.app.build import TOOLS
+from proxy.app.policies import PolicyReport, check_policies
 from proxy.cli.options import json_option
+from proxy.pdp.find_opa import find_opa
 
 
 @click.group()
@@ -20,19 +22,20 @@ def policy() -> None:
 @click.option("--coverage", default=95.0, show_default=True, help="Lowest coverage, in percent.")
 @json_option
 def test(bundle: Path, coverage: float, as_json: bool) -> None:
-    """Run the Rego tests and the suites of a bundle."""
-    report = asyncio.run(check_policies(bundle))
+    """Run the Rego tests and the suites of BUNDLE, a directory."""
+    report = asyncio.run(check_policies(bundle, find_opa(tools_dir=TOOLS).path))
     click.echo(report.to_json() if as_json else _text(report, coverage))
     sys.exit(0 if report.is_good(coverage) else 1)
 
 
 def _text(report: PolicyReport, coverage: float) -> str:
-    lines = [f"rego tests: {report.rego_passed} passed, {report.rego_failed} failed"]
-    lines += [f"  failed: {name}" for name in report.rego_failures]
-    lines.append(f"coverage:   {report.coverage:.1f} % (at least {coverage:g} %)")
-    lines.append(
-        f"suites:     {report.suite_passed} cases passed, {len(report.suite_failures)} failed"
-    )
+    rego = report.rego
+    lines = [f"rego tests: {rego.passed} passed, {len(rego.failures)} failed"]
+    lines += [f"  failed: {name}" for name in rego.failures]
+    lines.append(f"coverage:   {rego.coverage:.1f} % of lines (at least {coverage:g})")
+    lines += [f"  not covered: {place}" for place in rego.not_covered]
+    failed = len(report.suite_failures)
+    lines.append(f"suites:     {report.suites_passed} cases passed, {failed} failed")
     lines += [f"  failed: {failure}" for failure in report.suite_failures]
     lines.append(f"revision:   {report.revision}")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ import click
 
 from proxy.app.checks import definitions_of
 from proxy.cli.options import config_option, settings_of
-from proxy.pdp.manifests import draft_manifest
+from proxy.pdp.draft import draft_manifest
 
 
 @click.group()

@@ -15,6 +15,8 @@ from proxy.config.settings import Settings
 from proxy.config.yaml_lines import Lines, read_yaml
 from proxy.errors import ConfigError
 
+NOT_SETTINGS = frozenset({"DETENT_CONFIG", "DETENT_OPERATOR_TOKEN", "DETENT_URL"})
+
 
 def load_settings(file: Path, environ: Mapping[str, str]) -> Settings:
     """Read the file, lay the environment over it, check everything.
@@ -22,8 +24,9 @@ def load_settings(file: Path, environ: Mapping[str, str]) -> Settings:
     Raises ConfigError with one line per problem: file, line, what, cure.
     """
     values, lines = read_yaml(file)
+    named = NOT_SETTINGS | _secret_names(values)
     for name, value in environ.items():
-        if name.startswith("DETENT_") and name != "DETENT_CONFIG":
+        if name.startswith("DETENT_") and name not in named:
             _override(values, name, value)
     values["directory"] = file.resolve().parent
     try:
@@ -32,6 +35,16 @@ def load_settings(file: Path, environ: Mapping[str, str]) -> Settings:
         raise ConfigError(
             tuple(_problem(file, lines, dict(error)) for error in invalid.errors())
         ) from None
+
+
+def _secret_names(value: object) -> frozenset[str]:
+    """Return the variables the file names as secrets (`env: NAME`); they are no overrides."""
+    if isinstance(value, list):
+        return frozenset().union(*map(_secret_names, value))
+    if not isinstance(value, dict):
+        return frozenset()
+    own = {value["env"]} if isinstance(value.get("env"), str) else set()
+    return frozenset(own).union(*map(_secret_names, value.values()))
 
 
 def _override(values: dict[str, Any], name: str, text: str) -> None:

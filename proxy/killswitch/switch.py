@@ -54,17 +54,20 @@ class KillSwitch:
         self._verdicts: dict[str, dict[str, KillVerdict]] = {}
         self._epochs: dict[str, int] = {}
         self._tasks: set[asyncio.Task[None]] = set()
+        self._writing = asyncio.Lock()
+        self._on_disk: tuple[KillOrder, ...] = ()
 
     async def start(self) -> None:
         """Fold the log and honour the halt file. Raises StoreUnavailable."""
         self._entries = list(await self._log.kill_log())
         self._state = KillState.fold(self._entries)
         committed = {entry.order.id for entry in self._entries}
-        for order in self._halt_file.read():
+        self._on_disk = self._halt_file.read()
+        for order in self._on_disk:
             if order.id not in committed:
                 self._pending[order.id] = order
                 self._later(self._retry(order))
-        self._write_halt_file()
+        await self._write_halt_file()
 
     async def stop(self) -> None:
         """Stop retrying; what is not committed stays in the halt file."""
@@ -103,6 +106,7 @@ class KillSwitch:
         """Halt these scopes. Never raises: a store that fails leaves the halt local."""
         order = KillOrder(new_id("kil"), KillAction.KILL, scopes, actor, reason, datetime.now(UTC))
         flights = self._halt(order)
+        await self._write_halt_file()
         entry = await self._commit(order)
         if entry is None:
             self._later(self._retry(order))
@@ -148,11 +152,10 @@ class KillSwitch:
                 await self._store_verdicts(epoch, {flight.step_id: verdict})
 
     def _halt(self, order: KillOrder) -> tuple[Flight, ...]:
-        """Halt in memory, then on disk; no await in here, so nothing runs in between."""
+        """Halt in memory; no await in here, so nothing of the scope runs in between."""
         self._pending[order.id] = order
         flights = self._flights.cut(order.scopes, order.id)
         self._verdicts[order.id] = {flight.step_id: flight.in_doubt() for flight in flights}
-        self._write_halt_file()
         log.critical("killed", extra={"order_id": order.id, "actor": order.actor})
         return flights
 
@@ -166,7 +169,7 @@ class KillSwitch:
         self._append(entry)
         self._pending.pop(order.id, None)
         self._epochs[order.id] = entry.epoch
-        self._write_halt_file()
+        self._later(self._write_halt_file())
         self._later(self._store_verdicts(entry.epoch, dict(self._verdicts.get(order.id, {}))))
         return entry
 
@@ -189,11 +192,18 @@ class KillSwitch:
         self._entries.append(entry)
         self._state = KillState.fold(self._entries)
 
-    def _write_halt_file(self) -> None:
-        try:
-            self._halt_file.write(self.pending())
-        except OSError:
-            log.critical("halt file not written; the halt holds in memory", exc_info=True)
+    async def _write_halt_file(self) -> None:
+        """Bring the file up to date; kills that come together share one write and its fsync."""
+        async with self._writing:
+            pending = self.pending()
+            if pending == self._on_disk:
+                return
+            try:
+                async with asyncio.timeout(COMMIT_TIMEOUT_S):
+                    await asyncio.to_thread(self._halt_file.write, pending)
+                self._on_disk = pending
+            except OSError:
+                log.critical("halt file not written; the halt holds in memory", exc_info=True)
 
     def _later(self, work: Coroutine[None, None, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)

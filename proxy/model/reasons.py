@@ -1,6 +1,7 @@
 """Every reason the gateway itself refuses with: id, HTTP status, sentence with the cure.
 
-Policies add their own ids in `policies/reasons.yaml`; theirs answer 403 unless they stand here.
+Policies add their own ids in `policies/reasons/data.yaml`; those answer 403 unless they stand
+here too.
 """
 
 from dataclasses import dataclass

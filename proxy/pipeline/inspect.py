@@ -9,6 +9,7 @@ from proxy.model.finding import Alert, Finding, FindingAction
 from proxy.model.step import Step
 from proxy.model.token import new_id
 from proxy.monitors.base import Monitor
+from proxy.observability.metrics import Metrics
 from proxy.stores.base import Sessions
 
 log = logging.getLogger(__name__)
@@ -22,10 +23,12 @@ class Inspection:
         monitors: Sequence[Monitor],
         store: Sessions,
         raise_alert: Callable[[Alert], Awaitable[None]],
+        metrics: Metrics,
     ) -> None:
         self._monitors = tuple(monitors)
         self._store = store
         self._raise_alert = raise_alert
+        self._metrics = metrics
 
     async def call(self, step: Step) -> None:
         """Look at a call. Raises Refused: canary-touched."""
@@ -40,6 +43,7 @@ class Inspection:
     async def _act(self, step: Step, finding: Finding | None) -> None:
         if finding is None:
             return
+        self._metrics.found(finding.severity)
         now = datetime.now(UTC)
         principal = step.principal
         log.warning("%s", finding.message, extra={"step_id": step.id, "monitor": finding.monitor})

@@ -1,6 +1,7 @@
 """Stage 7: one durable transaction before anything can happen."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from credentials.base import LeaseRequest
@@ -136,4 +137,4 @@ def _pending(wanted: tuple[str, LeaseRequest] | None, now: datetime) -> PendingC
 def _replayed(reserved: Reserved) -> Answer:
     if reserved.answer is None:
         raise Refused.because("idempotency-key-in-use")
-    return parse_document(reserved.answer)
+    return replace(parse_document(reserved.answer), stored=reserved.answer)

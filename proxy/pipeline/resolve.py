@@ -50,7 +50,7 @@ class Resolver:
             arguments = json.loads(step.call.arguments)
             validator.validate(arguments)
         except jsonschema_rs.ValidationError as error:
-            raise Refused.because("arguments-invalid", _where(error)) from None
+            raise Refused.because("arguments-invalid", _where(error, definition)) from None
         return replace(step, manifest=manifest, definition=definition)
 
     def healthy(self) -> list[tuple[ToolManifest, ToolDefinition]]:
@@ -108,8 +108,10 @@ def _closed(schema: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _where(error: jsonschema_rs.ValidationError) -> str:
-    """Say where the arguments are wrong and which keyword refused them, never their value."""
-    place = "/".join(str(part) for part in error.instance_path) or "the arguments"
+def _where(error: jsonschema_rs.ValidationError, definition: ToolDefinition) -> str:
+    """Say which argument is wrong and which keyword refused it; nothing the agent wrote."""
+    named = json.loads(definition.input_schema).get("properties", {})
+    first = error.instance_path[0] if error.instance_path else None
+    place = first if first in named else "the arguments"
     keyword = str(error.schema_path[-1]) if error.schema_path else "schema"
-    return f"The arguments do not fit the tool's schema at {place[:100]}: {keyword}."
+    return f"The arguments do not fit the tool's schema at {place}: {keyword}."

@@ -9,12 +9,16 @@ from proxy.model.tool import ToolDefinition, ToolManifest
 
 @dataclass(frozen=True, slots=True)
 class UpstreamCall:
-    """One call as it leaves: canonical arguments, and the lease's headers (never shown)."""
+    """One call as it leaves: canonical arguments, and the lease's headers (never shown).
+
+    `idempotency_key` goes to tools whose recovery is idempotency_key.
+    """
 
     manifest: ToolManifest
     arguments: bytes
     timeout_s: float
     headers: Mapping[str, str] = field(repr=False, default_factory=dict)
+    idempotency_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)

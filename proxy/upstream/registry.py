@@ -85,6 +85,7 @@ class Registry:
     async def _keep_fresh(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._stale.wait(), self._refresh_s)
+                async with asyncio.timeout(self._refresh_s):
+                    await self._stale.wait()
             self._stale.clear()
             await self.refresh()

@@ -43,6 +43,7 @@ def answer(body: bytes = b"{}", status: int = 200, **headers: str) -> bytes:
     return f"HTTP/1.1 {status} Answer\r\n{lines}\r\n".encode() + body
 
 
+MAX_HEAD_BYTES = 65536
 Handler = Callable[[Received, asyncio.StreamWriter], Awaitable[None]]
 
 
@@ -136,11 +137,13 @@ class Wire:
             await self.handler(received, writer)
 
     async def _read(self, reader: asyncio.StreamReader, early: bytes) -> Received:
-        head = early
+        head = bytearray(early)
         self.bytes_seen += len(early)
         while not head.endswith(b"\r\n\r\n"):
             head += await reader.readexactly(1)
             self.bytes_seen += 1
+            if len(head) > MAX_HEAD_BYTES:
+                raise ConnectionResetError
         line, *rest = head.decode("latin-1").split("\r\n")[:-2]
         fields = tuple(
             (name, value.strip()) for name, _, value in (one.partition(":") for one in rest)

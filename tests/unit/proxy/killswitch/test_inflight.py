@@ -81,6 +81,19 @@ async def test_a_kill_and_a_client_gone_at_once_end_the_task() -> None:
         task.uncancel()
 
 
+async def test_landed_waits_for_the_last_call() -> None:
+    """A drain ends when the last of several calls has ended."""
+    flights = InFlight()
+    await flights.landed()
+    with flights.track("stp_1", [AGENT]):
+        with flights.track("stp_2", [AGENT]):
+            pass
+        waiting = asyncio.ensure_future(flights.landed())
+        await asyncio.sleep(0)
+        assert not waiting.done()
+    await waiting
+
+
 async def test_streams_under_the_scope_are_told_to_close() -> None:
     """Only covered streams close; the others stay."""
     flights = InFlight()

@@ -251,7 +251,7 @@ async def house(tmp_path: Path, principal: Principal) -> AsyncIterator[House]:
     metrics = Metrics("test")
     desk = SessionDesk(store, limits)
     resolver = Resolver(manifests(tool), registry)
-    inspection = Inspection([eye], store, raise_alert)
+    inspection = Inspection([eye], store, raise_alert, metrics)
     lending, settling = Lending({"keys": broker}, kill_switch), Settling(store)
     dispatch = Dispatch(registry, kill_switch, store, metrics)
     stages = Stages(

@@ -1,0 +1,46 @@
+package detent.rules.caller_test
+
+import data.detent.lib.fixtures_test as fixtures
+import data.detent.rules.caller
+import future.keywords.not
+
+test_an_agent_may_call_at_depth[depth] if {
+	some depth in [0, 1, 2]
+	given := fixtures.changed("/subject/delegation_depth", depth)
+	count(caller.deny_tool) == 0 with input as given
+	count(caller.deny) == 0 with input as given
+}
+
+test_only_agents_may_call[note] if {
+	some note, given in {
+		"a person": fixtures.changed("/subject/type", "user"),
+		"nobody": fixtures.without("/subject/type"),
+	}
+	fixtures.ids(caller.deny_tool) == {"caller-not-agent"} with input as given
+}
+
+test_delegation_ends[note] if {
+	some note, given in {
+		"at three": fixtures.changed("/subject/delegation_depth", 3),
+		"below nothing": fixtures.changed("/subject/delegation_depth", -1),
+		"between two": fixtures.changed("/subject/delegation_depth", 0.5),
+		"in text": fixtures.changed("/subject/delegation_depth", "1"),
+		"where it is not told": fixtures.without("/subject/delegation_depth"),
+	}
+	fixtures.ids(caller.deny_tool) == {"delegation-too-deep"} with input as given
+}
+
+test_a_subject_that_is_missing_is_refused if {
+	ids := fixtures.ids(caller.deny_tool) with input as fixtures.without("/subject")
+	ids == {"caller-not-agent", "delegation-too-deep"}
+}
+
+test_only_tool_calls_are_decided[note] if {
+	some note, given in {
+		"resources": fixtures.changed("/action/name", "resources/read"),
+		"lists": fixtures.changed("/action/name", "tools/list"),
+		"nothing": fixtures.without("/action/name"),
+		"no action": fixtures.without("/action"),
+	}
+	fixtures.ids(caller.deny) == {"action-unknown"} with input as given
+}

@@ -1,0 +1,222 @@
+"""What must be true of a request before anything reads it: framing rules on the raw ASGI scope.
+
+Stands in front of both ports. Every rule refuses; none repairs. Bodies are read here, whole, under
+a cap and a deadline, so that no door ever sees a part of one.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote_plus
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from proxy.errors import BadRequest
+from proxy.ingress.body import Body, too_large
+from proxy.ingress.problems import problem_of, send_problem
+from proxy.ingress.protocol import TARGET
+
+log = logging.getLogger(__name__)
+
+_HOST = re.compile(r"(?:[a-z0-9._-]{1,255}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
+_PATH = re.compile(r"/(?:[A-Za-z0-9._~@:!$'()*,+&=-]+/)*[A-Za-z0-9._~@:!$'()*,+&=-]*")
+_JSON = re.compile(r'application/json(?:; ?charset="?utf-8"?)?', re.IGNORECASE)
+_OUR_TOKEN = re.compile(r"dt[aos]_[A-Za-z0-9_-]{20}")
+_SECRET_NAME = re.compile(
+    r"(?:.*[_-])?(?:token|api_?key|key|secret|password|passwd|authorization|auth|bearer|jwt"
+    r"|credentials?|signature)",
+    re.IGNORECASE,
+)
+_ONCE = frozenset(
+    {
+        b"authorization",
+        b"content-encoding",
+        b"content-length",
+        b"content-type",
+        b"host",
+        b"idempotency-key",
+        b"origin",
+        b"transfer-encoding",
+    }
+)
+_DEFAULT_PORTS = (80, 443)  # clients leave these out of Host
+
+
+@dataclass(frozen=True, slots=True)
+class GuardSettings:
+    """What a port accepts. `hosts` are allowed Host values in lower case, with their port.
+
+    `origins` are the only Origin values let through; a request without one is no browser's.
+    """
+
+    hosts: frozenset[str]
+    origins: frozenset[str] = frozenset()
+    max_body_bytes: int = 1_048_576
+    max_headers: int = 64
+    max_header_bytes: int = 16_384
+    max_query_bytes: int = 2_048
+    body_timeout_s: float = 10.0
+
+
+def loopback_hosts(port: int) -> frozenset[str]:
+    """Return the Host values that name this machine's own loopback at that port."""
+    suffixes = ("", f":{port}") if port in _DEFAULT_PORTS else (f":{port}",)
+    names = ("127.0.0.1", "localhost", "[::1]")
+    return frozenset(name + suffix for name in names for suffix in suffixes)
+
+
+class Guard:
+    """Pure ASGI in front of an application.
+
+    `routes` maps a path to its methods; a segment `*` stands for any one segment. A path that is
+    not listed does not exist, a method that is not listed is not taken.
+    """
+
+    def __init__(
+        self, app: ASGIApp, settings: GuardSettings, routes: Mapping[str, Iterable[str]]
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._routes = {
+            tuple(path.split("/")): frozenset(methods) for path, methods in routes.items()
+        }
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on with its body at hand, or answer with a problem."""
+        if scope["type"] == "lifespan":
+            await self._app(scope, receive, send)
+            return
+        if scope["type"] != "http":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        body = Body(receive)
+        try:
+            headers = _headers(scope, self._settings)
+            self._check(scope, headers)
+            if b"content-length" in headers or b"transfer-encoding" in headers:
+                await self._read(body, headers)
+        except BadRequest as error:
+            log.warning("request refused: %s", error.code)
+            fields = _extra(error, self._allowed(scope))
+            await body.discard()
+            await send_problem(send, problem_of(error), fields)
+            return
+        if not body.gone:
+            await self._app(scope, body.replay, send)
+
+    def _check(self, scope: Scope, headers: Mapping[bytes, str]) -> None:
+        """Apply every rule that needs no body, the cheapest first."""
+        _check_host(headers, self._settings.hosts)
+        _check_origin(headers, self._settings.origins)
+        _check_path(scope)
+        _check_query(scope["query_string"], self._settings.max_query_bytes)
+        allowed = self._allowed(scope)
+        if not allowed:
+            raise BadRequest("not-found", "There is nothing at this path.", 404)
+        if scope["method"] not in allowed:
+            raise BadRequest("method-not-allowed", "See the Allow header for the methods.", 405)
+        _check_body_headers(headers, self._settings.max_body_bytes)
+
+    def _allowed(self, scope: Scope) -> frozenset[str]:
+        segments = tuple(scope["path"].split("/"))
+        known = self._routes.get(segments)
+        if known is not None:
+            return known
+        matching = (
+            methods for pattern, methods in self._routes.items() if _matches(pattern, segments)
+        )
+        return next(matching, frozenset())
+
+    async def _read(self, body: Body, headers: Mapping[bytes, str]) -> None:
+        """Read the body whole. Raises BadRequest: too large, too slow, not JSON."""
+        try:
+            async with asyncio.timeout(self._settings.body_timeout_s):
+                await body.read(self._settings.max_body_bytes)
+        except TimeoutError:
+            detail = "The body came too slowly; send it again."
+            raise BadRequest("body-timeout", detail, 408) from None
+        if body.data and _JSON.fullmatch(headers.get(b"content-type", "")) is None:
+            raise _unsupported("Send the body as Content-Type: application/json.")
+
+
+def _headers(scope: Scope, settings: GuardSettings) -> dict[bytes, str]:
+    """Return the headers by name. Refused: too many, too large, not ASCII, twice what is single."""
+    fields = scope["headers"]
+    size = sum(len(name) + len(value) for name, value in fields)
+    if len(fields) > settings.max_headers or size > settings.max_header_bytes:
+        raise BadRequest("headers-too-large", "The request has too many or too long headers.", 431)
+    found: dict[bytes, str] = {}
+    for name, value in fields:
+        if not value.isascii():
+            raise BadRequest("header-not-ascii", "Header values must be ASCII.")
+        if name in found and (name in _ONCE or name.startswith(b"mcp-")):
+            raise BadRequest("duplicate-header", "A header that must be single was sent twice.")
+        found[name] = value.decode("ascii")
+    return found
+
+
+def _check_host(headers: Mapping[bytes, str], allowed: frozenset[str]) -> None:
+    host = headers.get(b"host", "").lower()
+    if _HOST.fullmatch(host) is None:
+        raise BadRequest("invalid-host", "Send one plain Host header.")
+    if host not in allowed:
+        raise BadRequest("wrong-host", "This gateway does not serve that host name.", 421)
+
+
+def _check_origin(headers: Mapping[bytes, str], allowed: frozenset[str]) -> None:
+    """Refuse browsers of other sites: DNS rebinding and cross-site requests send an Origin."""
+    if b"origin" in headers and headers[b"origin"] not in allowed:
+        raise BadRequest("wrong-origin", "Requests from that origin are not taken.", 403)
+
+
+def _check_path(scope: Scope) -> None:
+    """Refuse every path that two readers could understand differently."""
+    raw: bytes = scope["raw_path"]
+    path: str = scope["path"]
+    target: bytes = scope.get(TARGET, raw)
+    plain = _PATH.fullmatch(path) is not None and raw == path.encode()
+    dotted = any(segment in (".", "..") for segment in path.split("/"))
+    if not plain or dotted or not target.startswith(raw) or b"#" in target:
+        raise BadRequest("invalid-path", "Send a plain absolute path without escapes.")
+
+
+def _check_query(query: bytes, max_bytes: int) -> None:
+    """Refuse credentials in the query string: it ends in logs, histories and referrers."""
+    if not query:
+        return
+    if len(query) > max_bytes:
+        raise BadRequest("query-too-long", "The query string is too long.", 414)
+    text = unquote_plus(unquote_plus(query.decode("latin-1")))
+    names = (part.partition("=")[0].strip() for part in re.split("[&;?]", text))
+    if _OUR_TOKEN.search(text) or any(_SECRET_NAME.fullmatch(name) for name in names):
+        raise BadRequest("token-in-query", "Send credentials only as Authorization: Bearer.")
+
+
+def _check_body_headers(headers: Mapping[bytes, str], max_bytes: int) -> None:
+    if headers.get(b"content-encoding", "identity").lower() != "identity":
+        raise _unsupported("Send the body without Content-Encoding.")
+    length = headers.get(b"content-length", "0")
+    if not (length.isdigit() and len(length) <= len(str(2**63))):
+        raise BadRequest("invalid-length", "Content-Length must be a number.")
+    if int(length) > max_bytes:
+        raise too_large()
+
+
+def _unsupported(detail: str) -> BadRequest:
+    return BadRequest("unsupported-media-type", detail, 415)
+
+
+def _matches(pattern: tuple[str, ...], segments: tuple[str, ...]) -> bool:
+    return len(pattern) == len(segments) and all(
+        want in ("*", have) and have for want, have in zip(pattern[1:], segments[1:], strict=True)
+    )
+
+
+def _extra(error: BadRequest, allowed: frozenset[str]) -> list[tuple[bytes, bytes]]:
+    """Return headers of a refusal. It ends the connection: its body may not have come whole."""
+    fields = [(b"connection", b"close")]
+    if error.code == "method-not-allowed":
+        fields.append((b"allow", ", ".join(sorted(allowed)).encode()))
+    return fields

@@ -1,0 +1,158 @@
+"""The operators' port: one table of what can be asked, and which role it takes.
+
+A request passes the guard (framing, Host, Origin, known paths), then its token is looked up and the
+role of its row is demanded; a row without a role cannot be written. `/healthz` alone needs no token
+and says nothing.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+from fastapi import FastAPI
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from proxy.ingress.guard import Guard, GuardSettings
+from proxy.ingress.operator_access import Access, Role
+from proxy.ingress.operator_controls import Controls
+from proxy.ingress.operator_kill import KillRoutes
+from proxy.ingress.operator_requests import query_of
+from proxy.ingress.operator_views import Views
+from proxy.ingress.problems import LastResort, install_problems
+from proxy.killswitch.switch import KillSwitch
+from proxy.model.session import Operator
+from proxy.observability.metrics import CONTENT_TYPE, Metrics
+from proxy.stores.base import Store
+
+log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 65_536
+HEALTH = "/healthz"
+
+Act = Callable[[Operator, Request], Awaitable[Response]]
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorPorts:
+    """What the port works on.
+
+    `operators` maps the SHA-256 (hex) of a token to its operator; `reload` loads the policy again,
+    returns its revision and raises PolicyError.
+    """
+
+    kill_switch: KillSwitch
+    store: Store
+    metrics: Metrics
+    operators: Mapping[str, Operator]
+    reload: Callable[[], Awaitable[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One row: any one of `roles` is enough. A `quiet` one is asked too often to be logged."""
+
+    method: str
+    path: str
+    roles: frozenset[Role]
+    act: Act
+    quiet: bool = False
+
+
+def operator_app(ports: OperatorPorts, settings: GuardSettings) -> ASGIApp:
+    """Return the application of the operators' port, guard and problems around it.
+
+    Bodies are capped at 64 KiB whatever the settings say.
+    """
+    operations = operations_of(ports)
+    capped = replace(settings, max_body_bytes=min(settings.max_body_bytes, MAX_BODY_BYTES))
+    api = operator_api(Access(ports.operators, ports.store), operations)
+    return LastResort(Guard(api, capped, routes_of(operations)))
+
+
+def operations_of(ports: OperatorPorts) -> tuple[Operation, ...]:
+    """Return the whole table."""
+    access = Access(ports.operators, ports.store)
+    kill = KillRoutes(ports.kill_switch, ports.store, access, ports.metrics)
+    views = Views(ports.store, access)
+    controls = Controls(ports.store, access, ports.reload)
+    halting, view = _any(Role.KILL, Role.LIFT, Role.VIEW), _any(Role.VIEW)
+    return (
+        Operation("POST", "/killswitch", _any(Role.KILL), kill.kill),
+        Operation("GET", "/killswitch", halting, kill.state),
+        Operation("GET", "/killswitch/{epoch}", halting, kill.one),
+        Operation("DELETE", "/killswitch/{epoch}", _any(Role.LIFT), kill.lift),
+        Operation("GET", "/v1/sessions", view, views.sessions),
+        Operation("GET", "/v1/chains/{session}", view, views.chain),
+        Operation("GET", "/v1/decisions", view, views.decisions),
+        Operation("GET", "/v1/intents", view, views.intents),
+        Operation("GET", "/v1/dry-run", view, views.dry_run),
+        Operation("PUT", "/v1/dry-run", _any(Role.KILL, Role.LIFT), controls.dry_run_on),
+        Operation("DELETE", "/v1/dry-run", _any(Role.LIFT), controls.dry_run_off),
+        Operation("POST", "/v1/agents/{tenant}/{agent}/unlock", _any(Role.LIFT), controls.unlock),
+        Operation("POST", "/v1/policy/reload", _any(Role.POLICY), controls.reload_policy),
+        Operation("GET", "/metrics", view, Scrape(ports).metrics, quiet=True),
+    )
+
+
+def routes_of(operations: Iterable[Operation]) -> dict[str, tuple[str, ...]]:
+    """Return the paths and methods of the table as the guard wants them."""
+    routes: dict[str, tuple[str, ...]] = {HEALTH: ("GET",)}
+    for operation in operations:
+        segments = operation.path.split("/")
+        path = "/".join("*" if part.startswith("{") else part for part in segments)
+        routes[path] = (*routes.get(path, ()), operation.method)
+    return routes
+
+
+def operator_api(access: Access, operations: Iterable[Operation]) -> FastAPI:
+    """Return the FastAPI application of the table. Documentation pages are off."""
+    api = FastAPI(title="Detent, operators' plane", docs_url=None, redoc_url=None, openapi_url=None)
+    install_problems(api)
+    for operation in operations:
+        api.add_api_route(
+            operation.path,
+            _endpoint(access, operation),
+            methods=[operation.method],
+            name=operation.act.__name__,
+            description=operation.act.__doc__,
+        )
+
+    @api.get(HEALTH, include_in_schema=False)
+    async def healthz() -> Response:
+        """Say that the process answers, and nothing else."""
+        return Response(status_code=200)
+
+    return api
+
+
+def _endpoint(access: Access, operation: Operation) -> Callable[[Request], Awaitable[Response]]:
+    async def endpoint(request: Request) -> Response:
+        operator = access.admit(request.scope, operation.roles)
+        if not operation.quiet:
+            told = {"operator": operator.name, "path": request.scope["path"]}
+            log.info("operator: %s", operation.method, extra=told)
+        return await operation.act(operator, request)
+
+    return endpoint
+
+
+class Scrape:
+    """`/metrics`, with what is cheap to know only when somebody looks."""
+
+    def __init__(self, ports: OperatorPorts) -> None:
+        self._kill_switch = ports.kill_switch
+        self._metrics = ports.metrics
+
+    async def metrics(self, operator: Operator, request: Request) -> Response:
+        """Render the metrics for Prometheus."""
+        del operator  # series carry no tenant
+        query_of(request)
+        state = self._kill_switch.state
+        self._metrics.halts(len(state.active) + len(self._kill_switch.pending()), state.epoch)
+        return Response(self._metrics.render(), headers={"content-type": CONTENT_TYPE})
+
+
+def _any(*roles: Role) -> frozenset[Role]:
+    return frozenset(roles)

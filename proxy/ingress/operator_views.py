@@ -1,0 +1,64 @@
+"""What operators look at: sessions, chains, decisions, intents. Only rows of their tenants."""
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+
+from proxy.errors import BadRequest
+from proxy.ingress.operator_access import Access
+from proxy.ingress.operator_documents import decision_document, session_document, step_document
+from proxy.ingress.operator_requests import MAX_ROWS, limit_of, query_of
+from proxy.model.kill import Scope, ScopeKind
+from proxy.model.ledger import IntentState
+from proxy.model.session import Operator
+from proxy.stores.base import Store
+
+
+class Views:
+    """The requests that change nothing."""
+
+    def __init__(self, store: Store, access: Access) -> None:
+        self._store = store
+        self._access = access
+
+    async def sessions(self, operator: Operator, request: Request) -> Response:
+        """List sessions, open ones first, then the newest."""
+        limit = limit_of(query_of(request, "limit"))
+        found = await self._store.sessions(MAX_ROWS)
+        seen = [session_document(each) for each in found if operator.covers(each.tenant)]
+        return JSONResponse({"sessions": seen[:limit]})
+
+    async def chain(self, operator: Operator, request: Request) -> Response:
+        """Tell one session with its steps, newest first."""
+        limit = limit_of(query_of(request, "limit"))
+        session = await self._store.session(request.path_params["session"])
+        if session is None or not operator.covers(session.tenant):
+            raise BadRequest("not-found", "There is no session of that id.", 404)
+        steps = await self._store.steps(session.id, (), limit)
+        document = {"session": session_document(session)}
+        return JSONResponse({**document, "steps": [step_document(row) for row in steps]})
+
+    async def decisions(self, operator: Operator, request: Request) -> Response:
+        """List audit records, newest first."""
+        limit = limit_of(query_of(request, "limit"))
+        records = await self._store.decisions(limit, operator.tenants)
+        return JSONResponse({"decisions": [decision_document(record) for record in records]})
+
+    async def intents(self, operator: Operator, request: Request) -> Response:
+        """List steps in one state, newest first; `unknown` without a word."""
+        query = query_of(request, "limit", "state")
+        state, limit = query.get("state", IntentState.UNKNOWN), limit_of(query)
+        if state not in set(IntentState):
+            raise BadRequest("invalid-state", f"`state` is one of {', '.join(IntentState)}.")
+        found = await self._store.steps(None, (state,), MAX_ROWS)
+        seen = [step_document(row) for row in found if operator.covers(row.intent.tenant)]
+        return JSONResponse({"intents": seen[:limit]})
+
+    async def dry_run(self, operator: Operator, request: Request) -> Response:
+        """List the scopes whose calls are previewed, as far as they touch this operator."""
+        query_of(request)
+        scopes = await self._store.dry_run_scopes()
+        seen = [scope for scope in scopes if await self._seen(operator, scope)]
+        return JSONResponse({"scopes": [{"kind": it.kind.value, "id": it.id} for it in seen]})
+
+    async def _seen(self, operator: Operator, scope: Scope) -> bool:
+        return scope.kind is ScopeKind.GLOBAL or await self._access.covers(operator, scope)

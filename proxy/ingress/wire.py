@@ -1,0 +1,68 @@
+"""The few gestures of ASGI that every door shares."""
+
+import re
+from collections.abc import Iterable
+
+from starlette.types import Receive, Scope, Send
+
+from proxy.errors import Refused
+
+_BEARER = re.compile(r"(?i:bearer) ([A-Za-z0-9._~+/-]{1,4096}=*)")
+
+JSON = ((b"content-type", b"application/json"),)
+NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+_ALWAYS = tuple((name.encode(), value.encode()) for name, value in NO_STORE.items())
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """Return the first header of that lower-case name, or None."""
+    for known, value in scope["headers"]:
+        if known == name:
+            return str(value, "latin-1")
+    return None
+
+
+def bearer(scope: Scope) -> str:
+    """Return the token of `Authorization: Bearer` (RFC 6750 section 2.1).
+
+    Raises Refused: not-authenticated.
+    """
+    given = _BEARER.fullmatch(header(scope, b"authorization") or "")
+    if given is None:
+        raise Refused.because("not-authenticated")
+    return given[1]
+
+
+def accepts(scope: Scope, media_type: str) -> bool:
+    """Return whether the Accept header takes that type; without one everything is taken."""
+    given = header(scope, b"accept")
+    if given is None:
+        return True
+    ranges = {part.partition(";")[0].strip().lower() for part in given.split(",")}
+    return not ranges.isdisjoint({media_type, media_type.partition("/")[0] + "/*", "*/*"})
+
+
+async def read_body(receive: Receive) -> bytes:
+    """Return the whole body; the guard has bounded its size and time."""
+    chunks = []
+    more = True
+    while more:
+        message = await receive()
+        chunks.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return b"".join(chunks)
+
+
+async def respond(
+    send: Send, status: int, body: bytes, headers: Iterable[tuple[bytes, bytes]] = JSON
+) -> None:
+    """Send one whole response. No answer of ours may be cached or sniffed."""
+    fields = [*headers, (b"content-length", b"%d" % len(body)), *_ALWAYS]
+    await send({"type": "http.response.start", "status": status, "headers": fields})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def disconnected(receive: Receive) -> None:
+    """Return when the client has gone away."""
+    while (await receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,95 @@
+"""Reading what a bundle holds, and nothing else, from a directory others may write to."""
+
+import os
+import re
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from proxy.errors import PolicyInvalid
+
+MANIFEST = ".manifest"
+MAX_FILES = 2000
+MAX_FILE_BYTES = 4 * 1024 * 1024
+MAX_TOTAL_BYTES = 32 * 1024 * 1024
+
+_DATA = frozenset({"data.json", "data.yaml"})
+_TEST_SUFFIX = "_test.rego"
+_TEST_PACKAGE = re.compile(rb"^package\s+[\w.]+_test\s*$", re.MULTILINE)
+
+
+def read_bundle(source: Path) -> dict[str, bytes]:
+    """Return the bundle's files by relative path: policies without their tests, data, manifest.
+
+    No link is followed below `source`. Raises PolicyInvalid.
+    """
+    files: dict[str, bytes] = {}
+    total_bytes = 0
+    try:
+        for path, content in _members(source):
+            total_bytes += len(content)
+            files[path] = content
+            if len(files) > MAX_FILES or total_bytes > MAX_TOTAL_BYTES:
+                raise PolicyInvalid(
+                    f"{path}: more than {MAX_FILES} files or {MAX_TOTAL_BYTES} bytes. "
+                    "Cure: point policy.bundle at the policies only"
+                )
+    except OSError as error:
+        raise PolicyInvalid(
+            f"{error.filename or source.name}: cannot be read ({error.strerror}). "
+            "Cure: check path and permissions"
+        ) from None
+    return {path: content for path, content in files.items() if not _is_test(path, content)}
+
+
+def belongs(path: str) -> bool:
+    """Whether a file of that relative path goes into a bundle."""
+    *folders, name = path.split("/")
+    if any(folder.startswith(".") for folder in folders) or name.endswith(_TEST_SUFFIX):
+        return False
+    return path == MANIFEST or name in _DATA or (name.endswith(".rego") and name[0] != ".")
+
+
+def _members(source: Path) -> Iterator[tuple[str, bytes]]:
+    if not source.is_dir():
+        raise PolicyInvalid(f"{source.name}: not a directory. Cure: check policy.bundle")
+    for place, folders, names, place_fd in os.fwalk(source, onerror=_raise):
+        relative = Path(place).relative_to(source)
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in (*folders, *sorted(names)):
+            mode = os.stat(name, dir_fd=place_fd, follow_symlinks=False).st_mode
+            path = (relative / name).as_posix()
+            if stat.S_ISLNK(mode) and not name.startswith("."):
+                raise PolicyInvalid(f"{path}: a symbolic link. Cure: put the file itself there")
+            if name == "data.yml":
+                raise PolicyInvalid(f"{path}: would be left out. Cure: name it data.yaml")
+            if not stat.S_ISDIR(mode) and (belongs(path) or name.endswith(_TEST_SUFFIX)):
+                yield path, _read(name, place_fd, path)
+
+
+def _read(name: str, place_fd: int, path: str) -> bytes:
+    # O_NONBLOCK: a pipe that took a file's place must not hang us.
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    with os.fdopen(os.open(name, flags, dir_fd=place_fd), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise PolicyInvalid(f"{path}: not a regular file. Cure: remove it")
+        content = file.read(MAX_FILE_BYTES + 1)
+    if len(content) > MAX_FILE_BYTES:
+        raise PolicyInvalid(f"{path}: more than {MAX_FILE_BYTES} bytes. Cure: split it")
+    return content
+
+
+def _is_test(path: str, content: bytes) -> bool:
+    """Whether a file is left out as a test; one that only looks like it must not vanish."""
+    if not path.endswith(_TEST_SUFFIX):
+        return False
+    if not _TEST_PACKAGE.search(content):
+        raise PolicyInvalid(
+            f"{path}: named like a test, but its package does not end in `_test`, so its rules "
+            "would be left out. Cure: rename the file or the package"
+        )
+    return True
+
+
+def _raise(error: OSError) -> None:
+    raise error

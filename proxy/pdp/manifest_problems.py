@@ -1,0 +1,110 @@
+"""What a schema cannot say about one manifest entry: how its parts fit each other."""
+
+import ipaddress
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import jsonschema_rs
+
+_PLACES = re.compile(r"\{([^{}]*)\}")
+_KINDS = ("path_within", "host_in", "cidr_in", "max", "min", "max_length", "one_of")
+
+
+def problems_of_tool(entry: dict[str, Any], workspaces: Mapping[str, Any]) -> Iterator[str]:
+    """Yield what is wrong, each with its cure; the entry already fits the schema."""
+    if "http" in entry:
+        yield from _problems_of_http(entry)
+    else:
+        yield from _problems_of_mcp(entry)
+    for constraint in entry.get("constraints", ()):
+        for problem in _problems_of_constraint(constraint, workspaces):
+            yield f"constraint on {constraint['argument']}: {problem}"
+
+
+def _problems_of_mcp(entry: dict[str, Any]) -> Iterator[str]:
+    if "pin" not in entry:
+        yield "no pin: take it from `detent tools import`, or describe the request in `http`"
+    for key in ("description", "input_schema"):
+        if key in entry:
+            yield f"{key} is for HTTP tools: remove it, the server's own definition is pinned"
+
+
+def _problems_of_http(entry: dict[str, Any]) -> Iterator[str]:
+    if "pin" in entry:
+        yield "a pin beside `http`: remove it, this entry is the definition"
+    if "description" not in entry:
+        yield "no description: say what the tool does"
+    schema = entry.get("input_schema")
+    if schema is None or schema.get("type") != "object":
+        yield "no input_schema of type object: say which arguments there are"
+        return
+    if not _is_schema(schema):
+        yield "input_schema is no JSON Schema: correct it"
+        return
+    yield from _problems_of_places(entry["http"], schema)
+    known = set(schema.get("properties", {}))
+    for key, names in _named_arguments(entry).items():
+        for name in sorted(names - known):
+            yield f"{key} names {name}, which is not in input_schema: correct one of them"
+
+
+def _problems_of_places(http: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
+    in_path = _PLACES.findall(http["path"])
+    places = [*in_path, *http.get("query", ()), *http.get("body", ())]
+    known = set(schema.get("properties", {}))
+    for name in sorted({name for name in places if places.count(name) > 1}):
+        yield f"{name} has two places in the request: keep one"
+    for name in sorted(set(places) - known):
+        yield f"{name} has a place in the request, but is not in input_schema: add or remove it"
+    for name in sorted(known - set(places)):
+        yield f"{name} has no place in the request: put it into path, query or body"
+    for name in sorted(set(in_path) & known - set(schema.get("required", ()))):
+        yield f"{name} stands in the path: list it in `required`"
+    if schema.get("additionalProperties") is not False:
+        yield "input_schema takes any argument: set additionalProperties to false"
+    if set("{}") & set(_PLACES.sub("", http["path"])):
+        yield "a brace in the path has no partner: correct it"
+    if http["method"] == "GET" and http.get("body"):
+        yield "GET has no body: use query, or another method"
+
+
+def _named_arguments(entry: dict[str, Any]) -> dict[str, set[str]]:
+    return {
+        "sinks": set(entry.get("sinks", ())),
+        "destinations": set(entry.get("destinations", ())),
+        "constraints": {constraint["argument"] for constraint in entry.get("constraints", ())},
+    }
+
+
+def _problems_of_constraint(
+    constraint: dict[str, Any], workspaces: Mapping[str, Any]
+) -> Iterator[str]:
+    if not any(kind in constraint for kind in _KINDS):
+        yield f"constrains nothing: add one of {', '.join(_KINDS)}"
+    for root in _listed(constraint.get("path_within", ())):
+        if root.startswith("$") and root[1:] not in workspaces:
+            yield f"{root} is not in workspaces/data.yaml: add it, or write the path"
+    for network in _listed(constraint.get("cidr_in", ())):
+        if not _is_network(network):
+            yield f"{network} is no network: write it as 10.0.0.0/8"
+
+
+def _listed(value: Any) -> list[str]:
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_schema(schema: dict[str, Any]) -> bool:
+    try:
+        jsonschema_rs.validator_for(schema)
+    except (ValueError, jsonschema_rs.ReferencingError):
+        return False
+    return True

@@ -1,0 +1,73 @@
+"""`opa test` on a bundle's source: what passed, what failed, what no test reaches."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from proxy.errors import PolicyInvalid
+from proxy.pdp.capabilities import CAPABILITIES
+from proxy.pdp.opa_command import run_opa
+
+TEST_TIMEOUT_S = 120.0
+ONE_TEST_TIMEOUT = "30s"
+
+
+@dataclass(frozen=True, slots=True)
+class RegoReport:
+    """`passed` counts cases, `failures` names the failed and the skipped ones.
+
+    `coverage` is in percent of lines, 0 when a test failed; `not_covered` holds `file:line`.
+    """
+
+    passed: int
+    failures: tuple[str, ...]
+    coverage: float
+    not_covered: tuple[str, ...]
+
+    def is_good(self, threshold: float) -> bool:
+        """Whether every test passed and `threshold` percent are covered."""
+        return self.passed > 0 and not self.failures and self.coverage >= threshold
+
+
+def opa_test(directory: Path, opa: Path) -> RegoReport:
+    """Run the tests of a bundle's source. Blocks for seconds: call it in a thread.
+
+    Raises PolicyInvalid when they cannot be run at all.
+    """
+    results = _run(opa, directory, ()) or []
+    cases = [case for result in results for case in _cases_of(result)]
+    failures = tuple(name for name, is_passed in cases if not is_passed)
+    if failures or not cases:
+        return RegoReport(len(cases) - len(failures), failures, 0.0, ())
+    coverage = _run(opa, directory, ("--coverage",)) or {}
+    gaps = (
+        f"{file}:{span['start']['row']}"
+        for file, report in sorted(coverage.get("files", {}).items())
+        for span in report.get("not_covered") or ()
+    )
+    percent = float(coverage.get("coverage", 0.0))
+    return RegoReport(len(cases), (), percent, tuple(dict.fromkeys(gaps)))
+
+
+def _cases_of(result: dict[str, Any]) -> Iterator[tuple[str, bool]]:
+    """Yield name and outcome of a test, or of each of its cases."""
+    name = f"{result['package'].removeprefix('data.')}.{result['name']}"
+    cases = result.get("sub_results") or {}
+    for case, outcome in sorted(cases.items()):
+        yield f"{name}[{case}]", not outcome.get("fail")
+    spoilt = bool(result.get("error")) or bool(result.get("skip"))
+    if spoilt or not cases:
+        yield name, not (spoilt or result.get("fail"))
+
+
+def _run(opa: Path, directory: Path, more: tuple[str, ...]) -> Any:
+    bounds = ("--timeout", ONE_TEST_TIMEOUT, "--capabilities", str(CAPABILITIES))
+    arguments = ("test", "--bundle", "--format", "json", *bounds, *more)
+    done = run_opa(opa, directory, arguments, TEST_TIMEOUT_S)
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        problem = done.stderr.decode(errors="replace").strip()[:500]
+        raise PolicyInvalid(f"{problem}. Cure: `opa check --strict` shows more") from None

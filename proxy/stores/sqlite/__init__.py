@@ -1,0 +1,17 @@
+"""The embedded ledger: SQLite, for exactly one process.
+
+store       SqliteStore: the port, assembled
+database    the file: connections, who reads and who writes
+writer      the one thread that writes; group commit, kills first
+lock        one process at a time
+schema      migrations, with a backup before each upgrade
+sessions    sessions and tokens; agents: locks, labels, dry-run toggles; view: for decisions
+ledger      steps and audit records; intents: reserve and settle; budgets: points of risk
+kill_log    kills and lifts by epoch
+outbox      alerts until they are delivered
+rows        rows to frozen dataclasses and back
+"""
+
+from proxy.stores.sqlite.store import SqliteStore
+
+__all__ = ["SqliteStore"]

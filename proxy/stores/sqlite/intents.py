@@ -1,0 +1,178 @@
+"""Reserve and settle: the two transactions every effect stands between."""
+
+import sqlite3
+
+from proxy.errors import StoreUnavailable
+from proxy.model.kill import GLOBAL
+from proxy.model.ledger import (
+    Claim,
+    DecisionRecord,
+    Intent,
+    IntentState,
+    Reservation,
+    Reserved,
+    ReserveStatus,
+    Settlement,
+)
+from proxy.stores.sqlite import agents, budgets
+from proxy.stores.sqlite.rows import (
+    credential_values,
+    decision_values,
+    hold_values,
+    intent_values,
+    micros,
+    scope_keys,
+)
+
+_CLAIMED = """
+SELECT request_sha256, state, number, answer FROM steps
+WHERE tenant = ? AND agent = ? AND session_id = ? AND idempotency_key = ?
+"""
+_GATE = """
+SELECT (SELECT coalesce(max(number), 0) + 1 FROM steps WHERE session_id = :session),
+       EXISTS (SELECT 1 FROM sessions
+               WHERE id = :session AND tenant = :tenant AND agent = :agent
+                     AND state = 'open' AND expires_at > :at),
+       EXISTS (SELECT 1 FROM agent_locks WHERE tenant = :tenant AND agent = :agent),
+       EXISTS (SELECT 1 FROM json_each(:scopes) AS asked
+               CROSS JOIN kill_scopes ON kill_scopes.scope = asked.value
+               WHERE kill_scopes.active > 0 OR kill_scopes.floor > :epoch)
+"""
+_INSERT_STEP = """
+INSERT INTO steps (step_id, session_id, tenant, agent, server, tool, effect, recovery, arguments,
+                   arguments_sha256, epoch, at, decision_id, policy_revision, risk,
+                   idempotency_key, request_sha256, holds, number, state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'intent')
+"""
+_INSERT_DECISION = """
+INSERT INTO decisions (decision_id, at, step_id, tenant, agent, session_id, resource_id, effect,
+                       verdict, reasons, arguments_sha256, policy_revision, epoch, dry_run, risk)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+ON CONFLICT (decision_id) DO NOTHING
+"""
+_INSERT_CREDENTIAL = """
+INSERT INTO credentials (step, lease_id, broker, audience, scope, expires_at, state)
+VALUES (?, ?, ?, ?, ?, ?, 'pending')
+"""
+_END_CREDENTIAL = "UPDATE credentials SET state = 'ended' WHERE step = ?"
+_SEND = "UPDATE steps SET state = 'sending' WHERE step_id = ? AND state = 'intent'"
+_STEP = "SELECT state, seq, tenant, agent, holds FROM steps WHERE step_id = ?"
+_SETTLE = """
+UPDATE steps SET state = ?, detail = ?, settled_at = ?,
+                 answer = CASE WHEN idempotency_key IS NOT NULL THEN coalesce(?, answer) END
+WHERE seq = ?
+"""
+_FINAL = (IntentState.DONE, IntentState.FAILED)
+_SETTLED = (*_FINAL, IntentState.UNKNOWN)
+
+
+def reserve(connection: sqlite3.Connection, reservation: Reservation) -> Reserved:
+    """Make the whole reservation durable, or write nothing; the port tells the order.
+
+    Raises ValueError when `scopes` leave out the global one: no call stands outside it.
+    """
+    if GLOBAL not in reservation.scopes:
+        raise ValueError("A reservation stands under the global scope; use scopes_of.")
+    answered = _replay(connection, reservation.intent, reservation.claim)
+    if answered is not None:
+        return answered
+    status, number = _admit(connection, reservation)
+    if status is not ReserveStatus.RESERVED:
+        return Reserved(status)
+    _write(connection, reservation, number)
+    return Reserved(status, number=number)
+
+
+def record(connection: sqlite3.Connection, decision: DecisionRecord) -> bool:
+    """Write an audit record; return False when that decision has one, which stays as it is."""
+    return connection.execute(_INSERT_DECISION, decision_values(decision)).rowcount > 0
+
+
+def mark_sending(connection: sqlite3.Connection, step_id: str) -> None:
+    """Move an intent to sending. Raises StoreUnavailable when it is not an open intent."""
+    if connection.execute(_SEND, (step_id,)).rowcount != 1:
+        raise StoreUnavailable("The step is not an open intent; nothing may be sent.")
+
+
+def settle(connection: sqlite3.Connection, settlement: Settlement) -> None:
+    """Record an outcome once; unknown may still become done or failed.
+
+    A step that is not there was never reserved: nothing to settle. An answer replaces the stored
+    one of a keyed step, and none leaves it. Raises ValueError for a state that is no outcome.
+    """
+    if settlement.state not in _SETTLED:
+        raise ValueError("A step is settled as done, failed or unknown.")
+    rows = connection.execute(_STEP, (settlement.step_id,)).fetchall()
+    if not rows or rows[0][0] in (*_FINAL, settlement.state):
+        return
+    ((_state, step, tenant, agent, holds),) = rows
+    at_us = micros(settlement.at)
+    outcome = (settlement.state, settlement.detail, at_us, settlement.answer)
+    connection.execute(_SETTLE, (*outcome, step))
+    budgets.settle(connection, holds, settlement.state, at_us)
+    agents.add_labels(connection, tenant, agent, settlement.labels)
+    connection.execute(_END_CREDENTIAL, (step,))
+
+
+def _replay(connection: sqlite3.Connection, intent: Intent, claim: Claim | None) -> Reserved | None:
+    """Answer a key that was used before; an unknown outcome is never executed again."""
+    if claim is None:
+        return None
+    owner = (intent.tenant, intent.agent, intent.session_id, claim.key)
+    rows = connection.execute(_CLAIMED, owner).fetchall()
+    if not rows:
+        return None
+    ((request_sha256, state, number, answer),) = rows
+    if request_sha256 != claim.request_sha256:
+        return Reserved(ReserveStatus.MISMATCH, number=number)
+    answered = state in _FINAL or (state == IntentState.UNKNOWN and answer is not None)
+    if not answered:
+        return Reserved(ReserveStatus.RUNNING, number=number)
+    return Reserved(ReserveStatus.REPLAY, number=number, answer=answer)
+
+
+def _admit(connection: sqlite3.Connection, reservation: Reservation) -> tuple[ReserveStatus, int]:
+    """Return RESERVED or why not, and the number the step would have in its session."""
+    intent = reservation.intent
+    at_us = micros(intent.at)
+    asked = {
+        "session": intent.session_id,
+        "tenant": intent.tenant,
+        "agent": intent.agent,
+        "at": at_us,
+        "epoch": intent.epoch,
+        "scopes": scope_keys(reservation.scopes),
+    }
+    ((number, is_open, locked, killed),) = connection.execute(_GATE, asked).fetchall()
+    if not is_open:
+        return ReserveStatus.SESSION_CLOSED, number
+    if locked:
+        return ReserveStatus.LOCKED, number
+    if killed:
+        return ReserveStatus.KILLED, number
+    if not budgets.have_room(connection, reservation.holds, at_us):
+        return ReserveStatus.BUDGET_EXHAUSTED, number
+    return ReserveStatus.RESERVED, number
+
+
+def _write(connection: sqlite3.Connection, reservation: Reservation, number: int) -> None:
+    intent, decision, claim = reservation.intent, reservation.decision, reservation.claim
+    step = connection.execute(
+        _INSERT_STEP,
+        (
+            *intent_values(intent),
+            decision.decision_id,
+            decision.policy_revision,
+            decision.risk,
+            claim.key if claim else None,
+            claim.request_sha256 if claim else None,
+            hold_values(reservation.holds),
+            number,
+        ),
+    ).lastrowid
+    if not record(connection, decision):
+        raise StoreUnavailable("The decision was recorded before; it reserves nothing again.")
+    budgets.charge(connection, reservation.holds)
+    agents.add_labels(connection, intent.tenant, intent.agent, reservation.labels)
+    if reservation.credential is not None:
+        connection.execute(_INSERT_CREDENTIAL, (step, *credential_values(reservation.credential)))

@@ -1,0 +1,97 @@
+from datetime import UTC, datetime
+
+import pytest
+
+from proxy.model.kill import GLOBAL, Scope, ScopeKind
+from proxy.model.ledger import IntentState, Settlement
+from tests.harness.operators import Plane
+
+
+async def test_sessions_are_listed_newest_first(plane: Plane) -> None:
+    """With what the table of `detent sessions` shows."""
+    first, second = await plane.session(), await plane.session(agent="other")
+    _, answer = await plane.ask("GET", "/v1/sessions")
+    assert [row["id"] for row in answer["sessions"]] == [second.id, first.id]
+    row = answer["sessions"][1]
+    assert (row["tenant"], row["agent"], row["mode"], row["state"]) == (
+        "acme",
+        "loop",
+        "read_write",
+        "open",
+    )
+    assert row["opened_at"].endswith("Z")
+
+
+async def test_only_sessions_of_ones_tenants_are_listed(plane: Plane) -> None:
+    """Rows of others do not use up the limit either."""
+    own = await plane.session("acme")
+    for _ in range(3):
+        await plane.session("globex")
+    _, answer = await plane.ask("GET", "/v1/sessions?limit=1", by="acme")
+    assert [row["id"] for row in answer["sessions"]] == [own.id]
+
+
+async def test_a_chain_is_a_session_with_its_steps(plane: Plane) -> None:
+    """Newest first, as many as asked for, of no other session."""
+    session = await plane.session()
+    steps = [await plane.step(session) for _ in range(3)]
+    await plane.step(await plane.session(agent="other"))
+    _, answer = await plane.ask("GET", f"/v1/chains/{session.id}?limit=2", by="acme")
+    assert answer["session"]["id"] == session.id
+    assert [step["step_id"] for step in answer["steps"]] == [steps[2], steps[1]]
+
+
+async def test_a_foreign_chain_does_not_exist(plane: Plane) -> None:
+    """The answer is the one for an id nobody ever had."""
+    session = await plane.session("globex")
+    foreign = await plane.ask("GET", f"/v1/chains/{session.id}", by="acme")
+    assert foreign == await plane.ask("GET", "/v1/chains/ses_never", by="acme")
+    assert foreign[0] == 404
+
+
+async def test_decisions_are_those_of_ones_tenants(plane: Plane) -> None:
+    """Newest first; all of them for operators of all tenants."""
+    for tenant in ("acme", "globex", "acme"):
+        await plane.step(await plane.session(tenant))
+    for by, tenants in (("acme", ["acme", "acme"]), ("chief", ["acme", "globex", "acme"])):
+        _, answer = await plane.ask("GET", "/v1/decisions", by=by)
+        assert [row["tenant"] for row in answer["decisions"]] == tenants
+    _, answer = await plane.ask("GET", "/v1/decisions?limit=1")
+    assert len(answer["decisions"]) == 1
+
+
+async def test_open_questions_are_listed_without_asking(plane: Plane) -> None:
+    """Steps of unknown outcome are what a person has to settle."""
+    session = await plane.session()
+    step, other = await plane.step(session), await plane.step(session)
+    settled = Settlement(step, IntentState.UNKNOWN, datetime.now(UTC))
+    await plane.store.settle(settled)
+    _, answer = await plane.ask("GET", "/v1/intents", by="acme")
+    assert [row["step_id"] for row in answer["intents"]] == [step]
+    _, answer = await plane.ask("GET", "/v1/intents?state=intent")
+    assert [row["step_id"] for row in answer["intents"]] == [other]
+
+
+async def test_only_intents_of_ones_tenants_are_listed(plane: Plane) -> None:
+    """Another tenant's stuck step is none of one's business."""
+    await plane.step(await plane.session("globex"))
+    _, answer = await plane.ask("GET", "/v1/intents?state=intent", by="acme")
+    assert answer == {"intents": []}
+
+
+@pytest.mark.parametrize(
+    "query", ["state=lost", "state=", "limit=0", "page=2", "state=done&state=x"]
+)
+async def test_a_bad_query_is_refused(plane: Plane, query: str) -> None:
+    """Not answered with something else."""
+    assert (await plane.ask("GET", f"/v1/intents?{query}"))[0] == 400
+
+
+async def test_dry_run_scopes_are_those_that_touch_ones_tenants(plane: Plane) -> None:
+    """The global one touches everybody."""
+    for scope in (GLOBAL, Scope(ScopeKind.TENANT, "acme"), Scope(ScopeKind.AGENT, "globex/loop")):
+        await plane.store.set_dry_run(scope, True, "test", datetime.now(UTC))
+    _, answer = await plane.ask("GET", "/v1/dry-run", by="acme")
+    assert sorted(scope["kind"] for scope in answer["scopes"]) == ["global", "tenant"]
+    _, answer = await plane.ask("GET", "/v1/dry-run")
+    assert len(answer["scopes"]) == 3

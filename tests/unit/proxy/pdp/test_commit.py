@@ -1,0 +1,107 @@
+"""The commit policies come from."""
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from proxy.pdp import commit
+from proxy.pdp.bundle_files import read_bundle
+from proxy.pdp.commit import commit_of
+
+IDENTITY = ("-c", "user.name=A", "-c", "user.email=a@example.com")
+
+
+def git(directory: Path, *arguments: str) -> str:
+    """Run git and return what it prints."""
+    command = ["git", *IDENTITY, "-C", str(directory), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture(params=["sha1", "sha256"])
+def repository(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A repository with policies in a folder, committed, in either hash."""
+    git(tmp_path, "init", "--quiet", f"--object-format={request.param}")
+    policies = tmp_path / "policies"
+    (policies / "roles").mkdir(parents=True)
+    (policies / "main.rego").write_text("package detent.main\n")
+    (policies / "roles/data.yaml").write_text("a: {}\n")
+    (policies / "README.md").write_text("x\n")
+    (tmp_path / "main.rego").write_text("package elsewhere\n")
+    git(tmp_path, "add", ".")
+    git(tmp_path, "commit", "--quiet", "--message", "x")
+    return policies
+
+
+def told(source: Path) -> str:
+    """Return what is told of the source as it is now."""
+    return commit_of(source, read_bundle(source))
+
+
+def test_a_clean_work_tree_tells_its_commit(repository: Path) -> None:
+    """Twelve digits of HEAD."""
+    assert told(repository) == f"+git:{git(repository, 'rev-parse', 'HEAD')[:12]}"
+
+
+def test_what_does_not_belong_to_the_bundle_does_not_count(repository: Path) -> None:
+    """A page or a file beside the policies may differ."""
+    (repository / "README.md").write_text("y\n")
+    (repository.parent / "main.rego").write_text("package other\n")
+    assert not told(repository).endswith("-dirty")
+
+
+@pytest.mark.parametrize("change", ["edit", "add", "delete"])
+def test_whatever_differs_is_dirty(repository: Path, change: str) -> None:
+    """Edited, added and deleted files, committed to the index or not."""
+    if change == "edit":
+        (repository / "main.rego").write_text("package detent.main2\n")
+    elif change == "add":
+        (repository / "more.rego").write_text("package detent.more\n")
+    else:
+        (repository / "roles/data.yaml").unlink()
+    assert told(repository).endswith("-dirty")
+
+
+def test_an_edit_in_the_index_is_dirty(repository: Path) -> None:
+    """Only what is committed has a commit."""
+    (repository / "main.rego").write_text("package detent.main2\n")
+    git(repository, "add", ".")
+    assert told(repository).endswith("-dirty")
+
+
+def test_outside_git_nothing_is_told(tmp_path: Path) -> None:
+    """The digest is enough."""
+    assert commit_of(tmp_path, {"a.rego": b""}) == ""
+
+
+def test_a_repository_without_commits_tells_nothing(tmp_path: Path) -> None:
+    """There is no HEAD yet."""
+    git(tmp_path, "init", "--quiet")
+    assert commit_of(tmp_path, {}) == ""
+
+
+def test_without_git_nothing_is_told(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without git stages all the same."""
+    monkeypatch.setitem(commit._ENV, "PATH", "/nowhere")
+    assert told(repository) == ""
+
+
+def test_a_slow_git_is_not_waited_for(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Time is bounded."""
+    monkeypatch.setattr(commit, "GIT_TIMEOUT_S", 0.0)
+    assert told(repository) == ""
+
+
+def test_the_repositorys_settings_start_no_program(repository: Path, tmp_path: Path) -> None:
+    """A file-system monitor or a filter named in .git/config is not run."""
+    trap = tmp_path / "trap"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {trap}\ncat\n")
+    program.chmod(0o700)
+    git(repository, "config", "core.fsmonitor", str(program))
+    git(repository, "config", "filter.x.clean", str(program))
+    (repository.parent / ".git/info/attributes").write_text("* filter=x\n")
+    (repository / "main.rego").write_text("package detent.main2\n")
+    trap.unlink(missing_ok=True)
+    assert told(repository).endswith("-dirty")
+    assert not trap.exists()

@@ -1,0 +1,113 @@
+"""How the parts of a manifest entry must fit each other."""
+
+from typing import Any
+
+import pytest
+
+from proxy.pdp.manifest_problems import problems_of_tool
+
+MCP: dict[str, Any] = {"pin": "sha256:0", "effect": "read", "risk": 1}
+HTTP: dict[str, Any] = {
+    "effect": "write",
+    "risk": 1,
+    "sinks": ["row"],
+    "destinations": ["table"],
+    "constraints": [{"argument": "table", "max_length": 9}],
+    "http": {"method": "POST", "path": "/{table}.json", "query": ["page"], "body": ["row"]},
+    "description": "Inserts a row.",
+    "input_schema": {
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["table"],
+        "properties": {"table": {"type": "string"}, "page": {}, "row": {"type": "object"}},
+    },
+}
+
+
+def problems(entry: dict[str, Any]) -> list[str]:
+    """Return what is wrong, with a workspace called scratch."""
+    return list(problems_of_tool(entry, {"scratch": "/ws"}))
+
+
+def schema(**fields: Any) -> dict[str, Any]:
+    """Return the HTTP tool with other parts of its schema."""
+    return {**HTTP, "input_schema": {**HTTP["input_schema"], **fields}}
+
+
+def http(**fields: Any) -> dict[str, Any]:
+    """Return the HTTP tool with other parts of its request."""
+    return {**HTTP, "http": {**HTTP["http"], **fields}}
+
+
+def constrained(**fields: Any) -> dict[str, Any]:
+    """Return the MCP tool with a constraint on `x`."""
+    return {**MCP, "constraints": [{"argument": "x", **fields}]}
+
+
+@pytest.mark.parametrize("entry", [MCP, HTTP])
+def test_a_tool_in_order_has_no_problems(entry: dict[str, Any]) -> None:
+    """An MCP tool with a pin, an HTTP tool with its whole request."""
+    assert problems(entry) == []
+
+
+@pytest.mark.parametrize(
+    ("entry", "problem"),
+    [
+        ({"effect": "read", "risk": 1}, "no pin: "),
+        ({**MCP, "description": "x"}, "description is for HTTP tools: "),
+        ({**MCP, "input_schema": {}}, "input_schema is for HTTP tools: "),
+        ({**HTTP, "pin": "sha256:0"}, "a pin beside `http`: "),
+        ({key: HTTP[key] for key in HTTP if key != "description"}, "no description: "),
+        ({key: HTTP[key] for key in HTTP if key != "input_schema"}, "no input_schema of type"),
+        (schema(type="array"), "no input_schema of type object: "),
+        (schema(type="objekt"), "no input_schema of type object: "),
+        (schema(required="table"), "input_schema is no JSON Schema: "),
+        (schema(**{"$ref": "nowhere:x"}), "input_schema is no JSON Schema: "),
+        (schema(additionalProperties=True), "input_schema takes any argument: "),
+        (schema(required=[]), "table stands in the path: list it in `required`"),
+        (http(query=[]), "page has no place in the request: "),
+        (http(query=["page", "more"]), "more has a place in the request, but is not in"),
+        (http(path="/{table}/{id}"), "id has a place in the request, but is not in"),
+        (http(query=["page", "row"]), "row has two places in the request: "),
+        (http(path="/{table}/{table}"), "table has two places in the request: "),
+        (http(path="/{table}/{x"), "a brace in the path has no partner: "),
+        (http(path="/{table}/x}"), "a brace in the path has no partner: "),
+        (http(method="GET"), "GET has no body: "),
+        ({**HTTP, "sinks": ["rwo"]}, "sinks names rwo, which is not in input_schema: "),
+        ({**HTTP, "destinations": ["tabel"]}, "destinations names tabel, which is not in"),
+        (
+            {**HTTP, "constraints": [{"argument": "x", "max": 1}]},
+            "constraints names x, which is not in",
+        ),
+        (constrained(optional=True), "constraint on x: constrains nothing: "),
+        (constrained(path_within="$scrach"), "constraint on x: $scrach is not in workspaces"),
+        (constrained(path_within=["/a", "$b"]), "constraint on x: $b is not in workspaces"),
+        (constrained(cidr_in="10.0.0.1/8"), "constraint on x: 10.0.0.1/8 is no network: "),
+        (constrained(cidr_in=["10.0.0.0/8", "::/200"]), "constraint on x: ::/200 is no network"),
+    ],
+)
+def test_a_part_that_does_not_fit_is_told(entry: dict[str, Any], problem: str) -> None:
+    """One problem, with its cure."""
+    told = problems(entry)
+    assert len(told) == 1
+    assert told[0].startswith(problem)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        constrained(path_within="$scratch"),
+        constrained(path_within=["/a", "$scratch"]),
+        constrained(cidr_in=["10.0.0.0/8", "2001:db8::/32"]),
+        constrained(max=0),
+        {**HTTP, "http": {**HTTP["http"], "method": "DELETE"}},
+    ],
+)
+def test_what_fits_is_not_told(entry: dict[str, Any]) -> None:
+    """No false alarms."""
+    assert problems(entry) == []
+
+
+def test_every_problem_is_told() -> None:
+    """Not only the first."""
+    assert len(problems(http(method="GET", query=[], path="/{id}"))) == 4

@@ -1,0 +1,108 @@
+"""YAML as OPA reads it, and nothing that can be read in two ways."""
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.errors import PolicyInvalid
+from proxy.pdp.strict_yaml import MAX_DEPTH, load
+
+SCALARS: dict[str, Any] = {
+    "yes": "yes",
+    "on": "on",
+    "n": "n",
+    "true": True,
+    "False": False,
+    "~": None,
+    "null": None,
+    "": None,
+    "7": 7,
+    "-7": -7,
+    "+7": 7,
+    "007": 7,
+    "1.5": 1.5,
+    ".5": 0.5,
+    "1e3": 1000.0,
+    "-1.5E-3": -0.0015,
+    "20s": "20s",
+    "1:30": "1:30",
+    "2026-11-22": "2026-11-22",
+    "$scratch": "$scratch",
+    "sha256:ab": "sha256:ab",
+    "'7'": "7",
+    '"true"': "true",
+}
+
+
+@pytest.mark.parametrize(("text", "value"), SCALARS.items())
+def test_a_scalar_is_what_the_core_schema_says(text: str, value: Any) -> None:
+    """YAML 1.2, section 10.3.2."""
+    read = load(f"a: {text}\n".encode(), "x.yaml")["a"]
+    assert read == value
+    assert type(read) is type(value)
+
+
+def test_opa_reads_the_same(opa: Path, tmp_path: Path) -> None:
+    """One file, one meaning, on both sides."""
+    text = "".join(f"k{number}: {scalar}\n" for number, scalar in enumerate(SCALARS))
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/data.yaml").write_text(text)
+    command = [str(opa), "eval", "--bundle", str(tmp_path), "--format", "raw", "data.a"]
+    done = subprocess.run(command, check=True, capture_output=True)
+    assert json.loads(done.stdout) == load(text.encode(), "a")
+
+
+def test_blocks_and_lists_are_read() -> None:
+    """In both styles."""
+    read = load(b"a: {b: [1, two]}\nc:\n  - d: 1\n", "x.yaml")
+    assert read == {"a": {"b": [1, "two"]}, "c": [{"d": 1}]}
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("a: 1\na: 2", "x.yaml:2: a stands twice"),
+        ("a: {b: 1, b: 1}", "x.yaml:1: b stands twice"),
+        ("a: 1\n'a': 2", "x.yaml:2: a stands twice"),
+        ("a: &x 1\nb: *x", "x.yaml:2: a reference"),
+        ("1: 2", "x.yaml:1: a key that is no text"),
+        ("true: 2", "x.yaml:1: a key that is no text"),
+        ("? [a]\n: b", "x.yaml:1: a key that is no text"),
+        ("<<: {a: 1}", "x.yaml:1: a merge of blocks"),
+        ("a: !!binary aaaa", "x.yaml:1: a tag"),
+        ("a:\n  b: !!python/name:os.system x", "x.yaml:2: a tag"),
+        ("a: !x {}", "x.yaml:1: a tag"),
+        ("a: !!int x", "x.yaml:1: a tag"),
+        ("a: [", "x.yaml:1: not YAML"),
+        ("a: 1\n b: 2", "x.yaml:2: not YAML"),
+        ("--- a\n--- b", "x.yaml:2: not YAML"),
+        ("a: @", "x.yaml:1: not YAML"),
+        ("a: \x00", "x.yaml:1: not YAML"),
+    ],
+)
+def test_what_others_might_read_differently_is_refused(text: str, problem: str) -> None:
+    """With file, line and cure."""
+    with pytest.raises(PolicyInvalid, match=rf"^{problem}.*Cure: "):
+        load(text.encode(), "x.yaml")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfea\x00", b"a: \xff", b"\x00"])
+def test_only_utf_8_is_read(content: bytes) -> None:
+    """Other encodings are not guessed."""
+    with pytest.raises(PolicyInvalid, match="not YAML"):
+        load(content, "x.yaml")
+
+
+def test_depth_is_bounded() -> None:
+    """Deep enough for every manifest, and no deeper."""
+    assert load(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH, "x.yaml")
+    with pytest.raises(PolicyInvalid, match=f"more than {MAX_DEPTH} levels"):
+        load(b"[" * 100_000, "x.yaml")
+
+
+def test_an_empty_file_is_nothing() -> None:
+    """None, not an empty block."""
+    assert load(b"", "x.yaml") is None

@@ -1,0 +1,40 @@
+"""The fold in the tables is the fold of the model."""
+
+import sqlite3
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from proxy.model.kill import GLOBAL, KillState, Scope, ScopeKind
+from proxy.stores.sqlite import kill_log
+from proxy.stores.sqlite.rows import scope_key
+from tests.harness.ledger import kill, lift
+
+SCOPES = (GLOBAL, Scope(ScopeKind.TENANT, "acme"), Scope(ScopeKind.AGENT, "acme/loop"))
+ORDERS = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 6), st.lists(st.sampled_from(SCOPES), max_size=3))
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(ORDERS)
+def test_floors_and_kills_in_force_are_those_of_the_model(
+    connection: sqlite3.Connection, orders: list[tuple[bool, int, list[Scope]]]
+) -> None:
+    """Lifts of anything: of nothing, of a lift, twice, of a kill to come, scopes named twice."""
+    connection.execute("DELETE FROM kills")
+    connection.execute("DELETE FROM kill_scopes")
+    for n, (is_kill, epoch, scopes) in enumerate(orders):
+        given_scopes = tuple(scopes) or (GLOBAL,)
+        order = kill(f"o{n}", *given_scopes) if is_kill else lift(f"o{n}", epoch, *given_scopes)
+        assert kill_log._append(connection, order).epoch == n + 1
+    folded = KillState.fold(kill_log._log(connection))
+    rows = connection.execute("SELECT scope, floor, active FROM kill_scopes").fetchall()
+    active = {
+        scope_key(scope): sum(scope in entry.order.scopes for entry in folded.active)
+        for scope in folded.floors
+    }
+    assert {scope: floor for scope, floor, _ in rows} == {
+        scope_key(scope): floor for scope, floor in folded.floors.items()
+    }
+    assert {scope: count for scope, _, count in rows} == active

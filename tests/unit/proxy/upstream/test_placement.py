@@ -1,0 +1,117 @@
+"""Arguments go to their places and nowhere else."""
+
+import json
+from urllib.parse import parse_qsl
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.errors import ConfigError, UpstreamFailed
+from proxy.model.tool import HttpBinding
+from proxy.upstream.placement import Placed, Placement, placement_of
+
+SEARCH = Placement(HttpBinding("GET", "/{kind}/search", query=("q", "tag", "limit")))
+INSERT = Placement(HttpBinding("POST", "/{table}", query=("dry",), body=("rows", "note")))
+
+
+def test_every_argument_has_its_place() -> None:
+    """Path, query and body take the arguments that name them."""
+    placed = INSERT.place(b'{"dry":true,"note":"n","rows":[{"a":1}],"table":"t"}')
+    assert placed == Placed("/t", "dry=true", b'{"note":"n","rows":[{"a":1}]}')
+
+
+def test_an_argument_without_a_place_is_refused() -> None:
+    """Nothing the policy saw is dropped on the way."""
+    with pytest.raises(UpstreamFailed, match="extra"):
+        INSERT.place(b'{"extra":1,"table":"t"}')
+
+
+def test_a_body_of_all_arguments_is_sent_as_it_is() -> None:
+    """The canonical bytes themselves are the body."""
+    arguments = b'{"a":0.1,"b":"\xc3\xa9"}'
+    placement = Placement(HttpBinding("PUT", "/x", body=("a", "b")))
+    assert placement.place(arguments).body is arguments
+
+
+def test_a_body_without_its_arguments_is_empty() -> None:
+    """A tool that takes a body gets one, even an empty object."""
+    assert INSERT.place(b'{"table":"t"}') == Placed("/t", "", b"{}")
+
+
+def test_a_tool_without_a_body_sends_none() -> None:
+    """Not even an empty one."""
+    assert SEARCH.place(b'{"kind":"a"}').body is None
+
+
+@pytest.mark.parametrize(
+    ("value", "query"),
+    [
+        ("a b&c=d", "q=a%20b%26c%3Dd"),
+        ("a#b?c+d", "q=a%23b%3Fc%2Bd"),
+        ("", "q="),
+        ("é", "q=%C3%A9"),
+        (True, "q=true"),
+        (False, "q=false"),
+        (10, "q=10"),
+        (0.1, "q=0.1"),
+        (1e21, "q=1e%2B21"),
+        (["a", 1, True], "q=a&q=1&q=true"),
+    ],
+)
+def test_the_query_is_encoded(value: object, query: str) -> None:
+    """Text, numbers as in RFC 8785, lower-case booleans, lists as repeated names."""
+    arguments = json.dumps({"kind": "a", "q": value}).encode()
+    assert SEARCH.place(arguments).query == query
+
+
+@pytest.mark.parametrize(
+    "value", [None, {}, [], [None], [["a"]], "a\r\nb", "a\nb", "a\x00b", "\ud800", ["a\nb"]]
+)
+def test_what_cannot_stand_in_a_query_is_refused(value: object) -> None:
+    """Line breaks, NUL, null, objects and what would vanish."""
+    with pytest.raises(UpstreamFailed, match="q"):
+        SEARCH.place(json.dumps({"kind": "a", "q": value}).encode())
+
+
+@pytest.mark.parametrize("value", [None, {}, ["a"]])
+def test_what_cannot_stand_in_a_path_is_refused(value: object) -> None:
+    """A segment is text, a number or a boolean."""
+    with pytest.raises(UpstreamFailed, match="kind"):
+        SEARCH.place(json.dumps({"kind": value}).encode())
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.sampled_from(["q", "tag"]), st.text()), max_size=2, unique_by=id))
+def test_a_query_reads_back_as_it_was(pairs: list[tuple[str, str]]) -> None:
+    """Whatever the text, no second parameter comes of it."""
+    values = dict(pairs)
+    try:
+        query = SEARCH.place(json.dumps({"kind": "a", **values}).encode()).query
+    except UpstreamFailed:
+        return
+    assert dict(parse_qsl(query, keep_blank_values=True)) == values
+
+
+@pytest.mark.parametrize(
+    "binding",
+    [
+        HttpBinding("GET", "/{a}", query=("a",)),
+        HttpBinding("POST", "/", query=("a",), body=("a",)),
+        HttpBinding("POST", "/", body=("a", "a")),
+        HttpBinding("GET", "/", body=("a",)),
+        HttpBinding("CONNECT", "/"),
+        HttpBinding("get", "/"),
+        HttpBinding("GET\r\n", "/"),
+        HttpBinding("GET", "/../"),
+    ],
+)
+def test_bindings_that_contradict_themselves(binding: HttpBinding) -> None:
+    """Two places for one argument, a body where there is none, an unknown method."""
+    with pytest.raises(ConfigError):
+        Placement(binding)
+
+
+def test_a_placement_is_made_once() -> None:
+    """Equal bindings share it."""
+    assert placement_of(HttpBinding("GET", "/a")) is placement_of(HttpBinding("GET", "/a"))

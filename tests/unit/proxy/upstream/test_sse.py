@@ -1,0 +1,64 @@
+"""Server-sent events, however they are cut."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from proxy.upstream.sse import EventParser
+
+STREAM = (
+    b"event: message\r\nid: 1\r\ndata: one\r\n\r\n: ping\r\n\r\ndata: two\r\ndata:three\r\n\r\n"
+)
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
+def test_all_line_ends_are_read(end: bytes) -> None:
+    """LF, CRLF and CR."""
+    parser = EventParser()
+    events = parser.feed(STREAM.replace(b"\r\n", end))
+    events += parser.feed(b": the next line\n")  # a CR at the end may be half of a CRLF
+    assert events == [b"one", b"two\nthree"]
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, len(STREAM)), max_size=8))
+def test_where_the_stream_is_cut_does_not_matter(cuts: list[int]) -> None:
+    """The events are the same however the bytes arrive."""
+    parser = EventParser()
+    places = [0, *sorted(cuts), len(STREAM)]
+    events = [
+        event for start, stop in pairwise(places) for event in parser.feed(STREAM[start:stop])
+    ]
+    assert events == [b"one", b"two\nthree"]
+
+
+@pytest.mark.parametrize(
+    ("stream", "events"),
+    [
+        (b"\xef\xbb\xbfdata: a\n\n", [b"a"]),
+        (b"data\n\n", [b""]),
+        (b"data:\n\n", [b""]),
+        (b"data:  a\n\n", [b" a"]),
+        (b"event: other\ndata: a\n\n", []),
+        (b"event: other\n\ndata: a\n\n", [b"a"]),
+        (b"retry: 5\nunknown: x\ndata: a:b\n\n", [b"a:b"]),
+        (b"\n\n\n", []),
+        (b"data: unfinished\n", []),
+        (b"data: a\r\n\r\ndata: b\n\n", [b"a", b"b"]),
+    ],
+)
+def test_streams(stream: bytes, events: list[bytes]) -> None:
+    """Byte order mark, empty data, other types, fields without meaning."""
+    assert EventParser().feed(stream) == events
+
+
+def test_a_long_line_in_small_pieces_is_not_read_again_and_again() -> None:
+    """Four megabytes in 4,000 pieces take no time worth the name."""
+    parser = EventParser()
+    parser.feed(b"data: ")
+    for _ in range(4000):
+        assert parser.feed(b"x" * 1000) == []
+    assert parser._scanned > 3_999_000
+    assert len(parser.feed(b"\n\n")[0]) == 4_000_000
