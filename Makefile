@@ -28,10 +28,10 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	touch $@
 
 demo: setup ## the whole story on real tools: allow, deny, preview, budget, injection, canary, kill
-	$(BIN)/python examples/demo/run.py
+	$(BIN)/python -m examples.demo.run
 
 run: setup ## leave the demo's gateway up and print curl lines to try
-	$(BIN)/python examples/demo/run.py --keep
+	$(BIN)/python -m examples.demo.run --keep
 
 check: setup ## format, lint, types, floors, ceilings, policies
 	$(BIN)/ruff format --check .

@@ -41,7 +41,7 @@ test_a_refusal_is_a_whole_decision if {
 		"verdict": "deny",
 		"reasons": [{
 			"id": "suspicious-characters",
-			"message": "The arguments hold characters that hide or reorder text; send them without.",
+			"message": "The arguments hold hidden characters or a URL that can be read in two ways; send them plainly.",
 		}],
 		"obligations": [],
 		"grant": null,

@@ -5,7 +5,8 @@ from typing import Any, Self
 
 import httpx
 import yaml
-from world import World
+
+from examples.demo.world import World
 
 
 class Client:

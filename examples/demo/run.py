@@ -9,11 +9,12 @@ import signal
 import sys
 from pathlib import Path
 
-from client import Client
 from rich.console import Console
 from rich.table import Table
-from story import Row, Story
-from world import World, prepare, serve, stop
+
+from examples.demo.client import Client
+from examples.demo.story import Row, Story
+from examples.demo.world import World, prepare, serve, stop
 
 DIRECTORY = Path(__file__).parents[2] / "var" / "demo"
 COLOURS = {"done": "green", "dry_run": "cyan", "denied": "red", "unknown": "yellow"}

@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from client import Client
-from world import CANARY, World
+from examples.demo.client import Client
+from examples.demo.world import CANARY, World
 
 BEATS, STEPS, STEP_FAILS = 25, 8, 0.15
-SLOW = """with recursive c(n) as (select 1 union all select n + 1 from c where n < 9000000)
-select max(n) from c"""
+WIDTH = 56
+COUNT = "with recursive c(n) as (select 1 union all select n+1 from c limit 9000000)"
+SLOW = COUNT + " select max(n) from c"  # noqa: S608  (two constants, no input)
 SLOW_QUERY = {"database": "tickets", "sql": SLOW}
 
 
@@ -55,7 +56,7 @@ class Story:
         self, act: str, tool: str, arguments: dict[str, Any], expect: str, **more: Any
     ) -> dict[str, Any]:
         """Make one call and write down what came of it."""
-        answer = await self.client.call(tool, arguments, **more)
+        answer: dict[str, Any] = await self.client.call(tool, arguments, **more)
         why = ", ".join(reason["id"] for reason in answer.get("reasons", []))
         self._row(act, _short(tool, arguments), answer, why, expect)
         return answer
@@ -65,8 +66,10 @@ class Story:
         self.rows.append(Row(act, tried, verdict, outcome, why, expect in (outcome, why)))
 
     async def work(self) -> None:
-        """Read, be refused, preview, then really write."""
+        """Ask for what cannot be undone, read, be refused, preview, then really write."""
         here = {"repo_path": str(self.world.repository)}
+        place = {"database": "tickets", "table": "tickets"}
+        await self.tell("hold", "tickets/delete_row", place | {"id": 1}, "approval-required")
         await self.tell("allow", "repo/git_status", here, "done")
         await self.tell("deny", "repo/git_status", {"repo_path": "/etc"}, "path-outside-workspace")
         await self.tell("deny", "repo/git_push", here, "unknown-tool")
@@ -75,10 +78,7 @@ class Story:
         await self.tell("allow", "repo/git_add", add, "done")
         await self.tell("allow", "repo/git_commit", here | {"message": "the fix"}, "done")
         row = {"title": "Fix is in", "state": "open"}
-        place = {"database": "tickets", "table": "tickets"}
         await self.tell("allow", "tickets/insert_row", place | {"row": row}, "done")
-        gone = await self.client.call("tickets/delete_row", place | {"id": 1})
-        self._row("hold", "tickets/delete_row id=1", gone, _ids(gone), "approval-required")
 
     async def budget(self) -> None:
         """Spend a session's budget of 3 points on reads of 1 point each."""
@@ -190,4 +190,5 @@ def _short(tool: str, arguments: dict[str, Any]) -> str:
     if arguments.get("repo_path", "").startswith("/etc"):
         shown["repo_path"] = "/etc"
     text = " ".join(f"{key}={value}" for key, value in shown.items())
-    return f"{tool} {text}"[:60]
+    whole = f"{tool} {text}"
+    return whole if len(whole) <= WIDTH else whole[: WIDTH - 1] + "…"

@@ -107,7 +107,8 @@ def _datasette(world: World) -> tuple[int, str]:
     with sqlite3.connect(public) as database:
         database.execute("create table outbox (id integer primary key, body text)")
     port, environ = free_port(), {**os.environ, "DATASETTE_SECRET": secrets.token_hex(16)}
-    command = [BIN / "datasette", "serve", tickets, public, "--host", "127.0.0.1", "--root"]
+    command = [str(BIN / "datasette"), "serve", str(tickets), str(public), "--root"]
+    command += ["--host", "127.0.0.1"]
     command += ["--port", str(port), "--setting", "sql_time_limit_ms", "20000"]
     with (world.directory / "datasette.log").open("wb") as log:
         world.children.append(

@@ -5,11 +5,14 @@ to a task of its own. Here `send` asks the gate and writes in one stretch withou
 nothing (a kill above all) can come between the last check and the first byte.
 """
 
+import asyncio
 from collections.abc import Callable
 
 from aiohttp import ClientConnectionResetError, ClientHandlerType, ClientRequest, ClientResponse
 from aiohttp.connector import Connection
 from aiohttp.http import StreamWriter
+
+ROUNDS = 10
 
 
 class Gate:
@@ -52,6 +55,7 @@ class GatedRequest(ClientRequest):
         """Write the request. Raises ClientConnectionResetError with 0 bytes sent when the
         connection is gone or still busy with an earlier request.
         """
+        await _flushed(conn)
         protocol, transport = conn.protocol, conn.transport
         if protocol is None or transport is None or transport.is_closing():
             raise ClientConnectionResetError("the connection is gone")
@@ -77,3 +81,13 @@ class GatedRequest(ClientRequest):
             session=self._session,
             stream_writer=writer,
         )
+
+
+async def _flushed(conn: Connection) -> None:
+    """Let leave what only waits for the loop's next rounds: uvloop queues the last bytes of a TLS
+    handshake.
+    """
+    rounds = ROUNDS
+    while rounds and conn.transport is not None and conn.transport.get_write_buffer_size():
+        await asyncio.sleep(0)
+        rounds -= 1

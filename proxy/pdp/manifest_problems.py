@@ -82,16 +82,12 @@ def _problems_of_constraint(
 ) -> Iterator[str]:
     if not any(kind in constraint for kind in _KINDS):
         yield f"constrains nothing: add one of {', '.join(_KINDS)}"
-    for root in _listed(constraint.get("path_within", ())):
+    for root in constraint.get("path_within", ()):
         if root.startswith("$") and root[1:] not in workspaces:
             yield f"{root} is not in workspaces/data.yaml: add it, or write the path"
-    for network in _listed(constraint.get("cidr_in", ())):
+    for network in constraint.get("cidr_in", ()):
         if not _is_network(network):
             yield f"{network} is no network: write it as 10.0.0.0/8"
-
-
-def _listed(value: Any) -> list[str]:
-    return [value] if isinstance(value, str) else list(value)
 
 
 def _is_network(text: str) -> bool:

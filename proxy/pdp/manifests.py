@@ -35,7 +35,7 @@ class Catalogue:
     """What the gateway itself reads of a bundle.
 
     `tools` by server and tool; `agents` holds the budgets of `tenant/agent` that differ from
-    `default`; `reasons` has the sentence of every reason the policies name, `workspaces` the paths
+    `default`; `reasons` has the sentence of every reason the policies name, `workspaces` the path
     of every workspace manifests name as `$name`.
     """
 
@@ -43,7 +43,7 @@ class Catalogue:
     default: Limits
     agents: Mapping[str, Limits]
     reasons: Mapping[str, str]
-    workspaces: Mapping[str, tuple[str, ...]]
+    workspaces: Mapping[str, str]
 
     def limits(self, tenant: str, agent: str) -> Limits:
         """Return an agent's budgets."""
@@ -72,12 +72,7 @@ def load_catalogue(directory: Path) -> Catalogue:
         default=Limits(**budgets["default"]),
         agents=MappingProxyType(agents),
         reasons=MappingProxyType(data.get("reasons", {})),
-        workspaces=MappingProxyType(
-            {
-                name: (paths,) if isinstance(paths, str) else tuple(paths)
-                for name, paths in data.get("workspaces", {}).items()
-            }
-        ),
+        workspaces=MappingProxyType(data.get("workspaces", {})),
     )
 
 

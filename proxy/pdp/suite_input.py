@@ -16,7 +16,7 @@ _WORKSPACE = re.compile(r"\$([a-z0-9_-]+)(?=/|\Z)")
 def decision_input(given: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
     """Return the input of `data.detent.main.decision` (CONTRACTS section 4).
 
-    `$name` at the start of an argument stands for the first path of that workspace. Raises
+    `$name` at the start of an argument stands for the path of that workspace. Raises
     PolicyInvalid when the tool is neither in the bundle nor described by the case.
     """
     resource = _resource(given, catalogue)
@@ -94,7 +94,7 @@ def _resource(given: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
     }
 
 
-def _placed(value: Any, workspaces: Mapping[str, tuple[str, ...]]) -> Any:
+def _placed(value: Any, workspaces: Mapping[str, str]) -> Any:
     if isinstance(value, dict):
         return {key: _placed(member, workspaces) for key, member in value.items()}
     if isinstance(value, list):
@@ -102,4 +102,4 @@ def _placed(value: Any, workspaces: Mapping[str, tuple[str, ...]]) -> Any:
     match = _WORKSPACE.match(value) if isinstance(value, str) else None
     if match is None or match[1] not in workspaces:
         return value
-    return workspaces[match[1]][0] + value[match.end() :]
+    return workspaces[match[1]] + value[match.end() :]

@@ -49,7 +49,9 @@ class Reserving:
         if reserved.status is ReserveStatus.RESERVED:
             return None
         if reserved.status is ReserveStatus.REPLAY:
-            return _replayed(reserved)
+            replayed = _replayed(reserved)
+            await self._ledger.record(decision_record(step, datetime.now(UTC)))
+            return replayed
         raise Refused.because(REFUSED_AS[reserved.status])
 
     def _reservation(self, step: Step, wanted: tuple[str, LeaseRequest] | None) -> Reservation:

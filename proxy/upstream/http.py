@@ -34,6 +34,8 @@ class HttpUpstream:
     ) -> None:
         self.name = name
         self._client = client
+        self._origin = client.origin.url
+        self._prefix = client.origin.path.rstrip("/")
         self._manifests = manifests
 
     async def start(self) -> None:
@@ -86,14 +88,13 @@ class HttpUpstream:
 
     def _url(self, placement: Placement, placed: Placed) -> str:
         """Return the URL, read again and compared with where it has to point."""
-        origin = self._client.origin
-        prefix = origin.path.rstrip("/")
-        url = origin.url + prefix + placed.path + (f"?{placed.query}" if placed.query else "")
+        query = f"?{placed.query}" if placed.query else ""
+        url = f"{self._origin}{self._prefix}{placed.path}{query}"
         parts = urlsplit(url)
         same = (
-            f"{parts.scheme}://{parts.netloc}" == origin.url
-            and parts.path.startswith(prefix)
-            and placement.template.matches(parts.path[len(prefix) :])
+            f"{parts.scheme}://{parts.netloc}" == self._origin
+            and parts.path.startswith(self._prefix)
+            and placement.template.matches(parts.path[len(self._prefix) :])
             and parts.query == placed.query
             and not parts.fragment
         )

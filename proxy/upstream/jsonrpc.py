@@ -11,6 +11,14 @@ from typing import Any
 METHOD_NOT_FOUND = -32601
 
 
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
 @dataclass(frozen=True, slots=True)
 class RpcError:
     """The error member of an answer."""
@@ -41,15 +49,14 @@ class Message:
 def loads(data: bytes) -> Any:
     """Return the value of one JSON text (RFC 8259). Raises ValueError."""
     try:
-        return json.loads(data.decode(), parse_constant=_refuse_constant)
+        return _DECODER.decode(data.decode())
     except RecursionError as deep:
         raise ValueError("nested too deeply") from deep
 
 
 def dumps(value: Any) -> bytes:
     """Return compact JSON in UTF-8; a lone surrogate becomes `?`. Raises ValueError."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.encode(errors="replace")
+    return _ENCODER.encode(value).encode(errors="replace")
 
 
 def request(number: int, method: str, params: bytes) -> bytes:
@@ -94,7 +101,3 @@ def _error(found: Any) -> RpcError:
     if not isinstance(found, dict) or type(found.get("code")) is not int:
         raise ValueError("an error has a code")
     return RpcError(found["code"], str(found.get("message", "")))
-
-
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not JSON")

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from json.decoder import JSONDecoder, scanstring  # type: ignore[attr-defined]  # public in use
 from typing import Any
 from urllib.parse import quote
 
@@ -10,11 +11,11 @@ import rfc8785
 
 from proxy.errors import ConfigError, UpstreamFailed
 from proxy.model.tool import HttpBinding
-from proxy.upstream.jsonrpc import loads
 from proxy.upstream.url_template import UrlTemplate
 
 _WITHOUT_BODY = ("GET", "DELETE")
 _WITH_BODY = ("POST", "PUT", "PATCH", "DELETE")
+_VALUE = JSONDecoder()
 _BREAKS = re.compile(r"[\x00\r\n\ud800-\udfff]")
 
 
@@ -45,14 +46,15 @@ class Placement:
         """Put canonical arguments where they belong. Raises UpstreamFailed when one has no place or
         cannot be written there; nothing is dropped, and nothing is written in two ways.
         """
-        values: dict[str, Any] = loads(arguments)
+        members = _members(arguments.decode())
+        values = {name: value for name, (_, value) in members.items()}
         homeless = sorted(values.keys() - self._places)
         if homeless:
             raise UpstreamFailed(f"no place in the request for: {', '.join(homeless)}")
         path = self.template.fill(
             {name: _text(name, values[name]) for name in self.template.names if name in values}
         )
-        return Placed(path, self._query_of(values), self._body_of(values, arguments))
+        return Placed(path, self._query_of(values), self._body_of(members, arguments))
 
     def _query_of(self, values: dict[str, Any]) -> str:
         pairs = [
@@ -63,18 +65,40 @@ class Placement:
         ]
         return "&".join(f"{quote(name, safe='')}={quote(text, safe='')}" for name, text in pairs)
 
-    def _body_of(self, values: dict[str, Any], arguments: bytes) -> bytes | None:
+    def _body_of(self, members: dict[str, tuple[str, Any]], arguments: bytes) -> bytes | None:
         if not self._body:
             return None
         if self._only_body:
             return arguments
-        return rfc8785.dumps({name: values[name] for name in self._body if name in values})
+        # Some members of a canonical object, in their order, are canonical again.
+        kept = (text for name, (text, _) in members.items() if name in self._body)
+        return f"{{{','.join(kept)}}}".encode()
 
 
 @lru_cache(maxsize=1024)
 def placement_of(binding: HttpBinding) -> Placement:
     """Return the placement of a binding, made once. Raises ConfigError."""
     return Placement(binding)
+
+
+def _members(canonical: str) -> dict[str, tuple[str, Any]]:
+    """Return each member of a canonical object: its text, name included, and its value.
+
+    Raises UpstreamFailed when there is a space, or anything else RFC 8785 does not write.
+    """
+    members: dict[str, tuple[str, Any]] = {}
+    at = 1
+    try:
+        while canonical[at] == '"':
+            name, end = scanstring(canonical, at + 1)
+            value, after = _VALUE.raw_decode(canonical, end + 1)
+            members[name] = (canonical[at:after], value)
+            at = after + (canonical[after] == ",")
+    except (ValueError, IndexError) as broken:
+        raise UpstreamFailed("the arguments are not a canonical object") from broken
+    if "{" + ",".join(text for text, _ in members.values()) + "}" != canonical:
+        raise UpstreamFailed("the arguments are not a canonical object")
+    return members
 
 
 def _contradictions(binding: HttpBinding, places: tuple[str, ...]) -> tuple[str, ...]:
@@ -107,6 +131,10 @@ def _text(name: str, value: Any) -> str:
     """Return a scalar as text: strings as they are, `true`, `false`, numbers as in RFC 8785."""
     if isinstance(value, str):
         return value
-    if isinstance(value, bool | int | float):
-        return rfc8785.dumps(value).decode()
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    if isinstance(value, float):
+        return str(rfc8785.dumps(value), "ascii")
     raise UpstreamFailed(f"the argument {name} is neither text, number nor boolean")

@@ -64,7 +64,7 @@ async def test_no_child_outlives_the_gateway(with_git: World, number: signal.Sig
 async def test_a_failed_start_leaves_no_child(with_git: World, tmp_path: Path) -> None:
     """What had started before the failure is stopped."""
     opa = tmp_path / "opa"
-    opa.write_text("#!/bin/sh\nif [ \"$1\" = run ]; then exit 7; fi\nexec opa \"$@\"\n")
+    opa.write_text('#!/bin/sh\nif [ "$1" = run ]; then exit 7; fi\nexec opa "$@"\n')
     opa.chmod(0o755)
     with_git.settings = {"policy": {"bundle": "policies", "opa": str(opa)}}
     before = set(children_of(os.getpid()))

@@ -5,6 +5,7 @@ import os
 import shutil
 import signal
 import time
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +14,12 @@ from tests.harness.processes import opa_of
 from tests.harness.recorder import Recorder
 
 DEADLINE_S = 0.25
+
+
+@pytest.fixture
+def world(tmp_path: Path, recorder: Recorder) -> World:
+    """A gateway with the deadline that users get."""
+    return World(tmp_path, recorder.url, deadline="250ms")
 
 
 async def denied(gateway: Gateway) -> None:

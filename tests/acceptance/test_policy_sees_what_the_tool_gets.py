@@ -57,7 +57,7 @@ async def house(
         return ears[0]
 
     monkeypatch.setitem(build.ENGINES, "managed", listening)
-    world.settings = {"policy": {"bundle": "policies", "deadline": "5s"}}
+    world.deadline = "10s"
     assembled = assemble(load_settings(world.write(), {}), {}, Masker())
     await assembled.gateway.start()
     yield assembled, ears[0]

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from proxy.model.call import Door, ToolCall
-from tests.harness.gateway import Gateway
+from tests.harness.gateway import Gateway, World
 from tests.harness.recorder import Recorder
 
 
@@ -19,12 +19,14 @@ def test_a45_the_canonical_call_cannot_be_changed() -> None:
     assert isinstance(call.arguments, bytes)
 
 
-async def test_a45_many_calls_at_once_never_mix(gateway: Gateway, recorder: Recorder) -> None:
+async def test_a45_many_calls_at_once_never_mix(world: World, recorder: Recorder) -> None:
     """What each call was decided on, by its hash in the audit, is what the tool received."""
+    world.deadline = "10s"
     texts = [f"text {n}" for n in range(200)]
-    answers = await asyncio.gather(*(gateway.call("write", {"text": text}) for text in texts))
-    assert {status for status, _ in answers} == {200}
-    _, log = await gateway.operate("GET", "/v1/decisions?limit=500")
+    async with Gateway(world) as gateway:
+        answers = await asyncio.gather(*(gateway.call("write", {"text": text}) for text in texts))
+        assert {status for status, _ in answers} == {200}
+        _, log = await gateway.operate("GET", "/v1/decisions?limit=500")
     decided = {row["arguments_sha256"] for row in log["decisions"] if row["verdict"] == "allow"}
     received = {hashlib.sha256(request.body).hexdigest() for request in recorder.received}
     assert decided == received

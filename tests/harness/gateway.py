@@ -90,6 +90,7 @@ class World:
     servers: dict[str, Any] = field(default_factory=dict)
     environ: dict[str, str] = field(default_factory=dict)
     program: tuple[str, ...] = ("proxy",)
+    deadline: str = "2s"
     agent_token: str = field(default_factory=lambda: new_token(TokenKind.AGENT))
     other_token: str = field(default_factory=lambda: new_token(TokenKind.AGENT))
     operator_token: str = field(default_factory=lambda: new_token(TokenKind.OPERATOR))
@@ -124,26 +125,29 @@ class World:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "data.yaml").write_text(json.dumps(dict(value)))
 
-    def _settings(self) -> dict[str, Any]:
+    def _identity(self) -> dict[str, Any]:
         agents = [("tester", "acme", self.agent_token), ("other", "globex", self.other_token)]
         roles = ["kill", "lift", "view", "approve", "policy"]
         operator = {"name": "oncall", "roles": roles, "tenants": ["*"]}
         return {
+            "agents": [
+                {
+                    "name": name,
+                    "tenant": tenant,
+                    "roles": ["tester"],
+                    "token_sha256": token_sha256(token),
+                }
+                for name, tenant, token in agents
+            ],
+            "operators": [operator | {"token_sha256": token_sha256(self.operator_token)}],
+        }
+
+    def _settings(self) -> dict[str, Any]:
+        return {
             "store": "sqlite:///var/detent.db",
             "listen": {"agents": "127.0.0.1:0", "operators": "127.0.0.1:0"},
-            "policy": {"bundle": "policies"},
-            "identity": {
-                "agents": [
-                    {
-                        "name": name,
-                        "tenant": tenant,
-                        "roles": ["tester"],
-                        "token_sha256": token_sha256(token),
-                    }
-                    for name, tenant, token in agents
-                ],
-                "operators": [operator | {"token_sha256": token_sha256(self.operator_token)}],
-            },
+            "policy": {"bundle": "policies", "deadline": self.deadline},
+            "identity": self._identity(),
             "servers": {
                 "rec": {"http": {"base_url": self.recorder_url}, "allow_private": True},
                 **self.servers,

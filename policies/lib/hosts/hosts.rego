@@ -18,6 +18,20 @@ of(value) := lower(value) if {
 	is_ipv6(value)
 }
 
+# The same, when the gateway reads that host too: its normalised URLs are `input.context.urls`.
+agreed(value, _) := of(value) if {
+	is_string(value)
+	not contains(value, "://")
+}
+
+agreed(value, urls) := host if {
+	is_string(value)
+	contains(value, "://")
+	host := of(value)
+	some url in urls
+	of(url) == host
+}
+
 # `api.example.com` matches itself, `*.example.com` every name below it. Patterns are lower case.
 listed(host, patterns) if {
 	some pattern in patterns

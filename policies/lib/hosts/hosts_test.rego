@@ -68,6 +68,28 @@ test_there_is_no_host_in[note] if {
 	not hosts.of(value)
 }
 
+test_both_readers_agree_on[note] if {
+	some note, [value, urls, host] in {
+		"a URL": ["https://a.example/x", ["https://b.example/", "https://a.example/x"], "a.example"],
+		"a URL with its port": ["http://a.example:80", ["http://a.example/"], "a.example"],
+		"an address": ["http://[::1]/", ["http://[::1]/"], "::1"],
+		"a name, which is no URL": ["a.example", [], "a.example"],
+	}
+	hosts.agreed(value, urls) == host
+}
+
+test_the_readers_do_not_agree_on[note] if {
+	some note, [value, urls] in {
+		"a URL the gateway has not seen": ["https://a.example/", []],
+		"a URL the gateway reads otherwise": ["http://127.1/", ["http://127.0.0.1/"]],
+		"a URL nobody can read": ["https://a@b.example/", ["https://b.example/"]],
+		"what is no list": ["https://a.example/", null],
+		"a number": [7, []],
+		"a name nobody can read": ["a..example", []],
+	}
+	not hosts.agreed(value, urls)
+}
+
 test_a_host_has_at_most_253_characters if {
 	longest := concat(".", [label | some _ in numbers.range(1, 127); label := "a"])
 	count(longest) == 253

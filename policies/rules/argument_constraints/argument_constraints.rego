@@ -49,10 +49,9 @@ deny contains reasons.about(id, constraint.argument) if {
 
 is_readable(constraint) if {
 	is_string(constraint.argument)
-	is_boolean(object.get(constraint, "optional", false))
-	is_boolean(object.get(constraint, "relative_ok", false))
-	object.keys(constraint) & kinds != set()
-	(object.keys(constraint) - kinds) - modifiers == set()
+	keys := object.keys(constraint)
+	keys & kinds != set()
+	(keys - kinds) - modifiers == set()
 }
 
 is_given(constraint) if input.context.arguments[constraint.argument] != null
@@ -74,8 +73,8 @@ is_inside(kind, value, bound, constraint) if {
 is_inside(kind, value, bound, constraint) if satisfies(kind, value, bound, constraint)
 
 satisfies("path_within", value, bound, _) if {
-	some root in workspaces(bound)
-	paths.within(value, root)
+	some named in bound
+	paths.within(value, root_of(named))
 }
 
 satisfies("path_within", value, _, constraint) if {
@@ -83,9 +82,13 @@ satisfies("path_within", value, _, constraint) if {
 	paths.stays_below(value)
 }
 
-satisfies("host_in", value, bound, _) if hosts.listed(hosts.of(value), as_list(bound))
+satisfies("host_in", value, bound, _) if {
+	hosts.listed(hosts.agreed(value, input.context.urls), bound)
+}
 
-satisfies("cidr_in", value, bound, _) if hosts.addressed(hosts.of(value), as_list(bound))
+satisfies("cidr_in", value, bound, _) if {
+	hosts.addressed(hosts.agreed(value, input.context.urls), bound)
+}
 
 satisfies("max", value, bound, _) if {
 	is_number(value)
@@ -111,18 +114,9 @@ satisfies("max_length", value, bound, _) if {
 	count(value) <= bound
 }
 
-satisfies("one_of", value, bound, _) if value in as_list(bound)
+satisfies("one_of", value, bound, _) if value in bound
 
-# `$scratch` stands for `data.workspaces.scratch`: one path or several.
-workspaces(bound) := {root |
-	some named in as_list(bound)
-	some root in resolved(named)
-}
+# `$scratch` stands for `data.workspaces.scratch`.
+root_of(named) := named if not startswith(named, "$")
 
-resolved(named) := as_list(data.workspaces[trim_prefix(named, "$")]) if startswith(named, "$")
-
-resolved(named) := [named] if not startswith(named, "$")
-
-as_list(value) := value if is_array(value)
-
-as_list(value) := [value] if not is_array(value)
+root_of(named) := data.workspaces[substring(named, 1, -1)] if startswith(named, "$")

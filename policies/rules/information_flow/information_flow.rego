@@ -53,6 +53,8 @@ is_registered_text(argument, text) if {
 	text in data.destinations.values[input.resource.id][argument]
 }
 
-is_registered_text(_, text) if hosts.listed(hosts.of(text), data.destinations.hosts)
+is_registered_text(_, text) if {
+	hosts.listed(hosts.agreed(text, input.context.urls), data.destinations.hosts)
+}
 
 is_registered_text(_, text) if text in data.destinations.emails

@@ -15,6 +15,7 @@ destinations := {
 
 # A call in a session that has seen untrusted content.
 tainted(fields, arguments) := json.patch(fixtures.to(fields), [
+	{"op": "add", "path": "/context/urls", "value": ["https://api.example.com/x"]},
 	{"op": "add", "path": "/context/session/labels", "value": ["other", "untrusted_content"]},
 	{"op": "add", "path": "/context/arguments", "value": arguments},
 ])
@@ -69,6 +70,10 @@ test_what_may_not_flow[note] if {
 		"to a destination that is an object": sending({"database": {"name": "tickets"}}),
 		"to another host": sending({"database": "https://api.example.com.evil.example/"}),
 		"to a host behind user information": sending({"database": "https://api.example.com@evil.example/"}),
+		"to a host the gateway reads otherwise": json.patch(
+			sending({"database": "https://api.example.com/x"}),
+			[{"op": "add", "path": "/context/urls", "value": ["https://evil.example/x"]}],
+		),
 		"to another address": sending({"database": "ops@evil.example"}),
 		"to one new destination of two": tainted(
 			{"destinations": ["database", "to"]},

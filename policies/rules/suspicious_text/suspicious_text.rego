@@ -1,4 +1,4 @@
-# Arguments with characters that hide or reorder text change nothing.
+# Arguments that can be read in two ways, by a person and by a tool, change nothing.
 package detent.rules.suspicious_text
 
 import data.detent.lib.reasons

@@ -22,6 +22,7 @@ test_a_change_is_refused_with[note] if {
 	some note, given in {
 		"bidi": flagged("write", ["bidi"]),
 		"zero_width": flagged("irreversible", ["zero_width"]),
+		"a URL with user information": flagged("write", ["url_userinfo"]),
 		"several flags": flagged("write", ["control", "tag_characters"]),
 		"a flag this rule has never heard of": flagged("write", ["homoglyphs"]),
 		"flags that are no list": flagged("write", null),

@@ -20,12 +20,12 @@ INSERT INTO kill_scopes (scope, floor, active) VALUES (:scope, :epoch, :kill)
 ON CONFLICT (scope) DO UPDATE SET floor = excluded.floor, active = active + excluded.active
 """
 _TAKE_BACK = """
-UPDATE kills SET lifted = 1 WHERE epoch = ? AND epoch < ? AND action = 'kill' AND lifted = 0
+UPDATE kills SET lifted = 1 WHERE epoch = ? AND action = 'kill' AND lifted = 0
 RETURNING scopes
 """
 _RELEASE = """
 UPDATE kill_scopes SET active = active - 1
-WHERE scope IN (SELECT DISTINCT value FROM json_each(?))
+WHERE scope IN (SELECT value FROM json_each(?))
 """
 _LOG = "SELECT epoch, order_id, action, scopes, actor, reason, at, lifts FROM kills ORDER BY epoch"
 _SET_VERDICT = """
@@ -64,16 +64,16 @@ def _append(connection: sqlite3.Connection, order: KillOrder) -> KillEntry:
     ((*row,),) = connection.execute(_APPEND, order_values(order)).fetchall()
     entry = entry_of(tuple(row))
     if order.action is KillAction.LIFT:
-        _lift(connection, entry)
+        _lift(connection, order)
     kill = order.action is KillAction.KILL
     for scope in sorted({scope_key(scope) for scope in order.scopes}):
         connection.execute(_TOUCH, {"scope": scope, "epoch": entry.epoch, "kill": kill})
     return entry
 
 
-def _lift(connection: sqlite3.Connection, entry: KillEntry) -> None:
+def _lift(connection: sqlite3.Connection, order: KillOrder) -> None:
     """Take one kill out of force, once; other kills of the same scopes stay."""
-    taken = connection.execute(_TAKE_BACK, (entry.order.lifts, entry.epoch)).fetchall()
+    taken = connection.execute(_TAKE_BACK, (order.lifts,)).fetchall()
     for (scopes,) in taken:
         connection.execute(_RELEASE, (scopes,))
 

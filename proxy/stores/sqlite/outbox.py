@@ -17,10 +17,8 @@ _DUE = """
 SELECT alert_id, at, kind, severity, message, tenant, agent, session_id, step_id, tries
 FROM alerts WHERE delivered_at IS NULL AND due_at <= ? ORDER BY due_at, seq LIMIT ?
 """
-_DELIVERED = "UPDATE alerts SET delivered_at = ? WHERE alert_id = ? AND delivered_at IS NULL"
-_FAILED = """
-UPDATE alerts SET tries = tries + 1, due_at = ? WHERE alert_id = ? AND delivered_at IS NULL
-"""
+_DELIVERED = "UPDATE alerts SET delivered_at = ? WHERE alert_id = ?"
+_FAILED = "UPDATE alerts SET tries = tries + 1, due_at = ? WHERE alert_id = ?"
 
 
 class OutboxTables(Tables):

@@ -1,5 +1,6 @@
 """Servers, clients and certificates of the egress tests."""
 
+import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
@@ -7,6 +8,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -16,6 +18,13 @@ from cryptography.x509.oid import NameOID
 from proxy.egress.addresses import AddressPolicy
 from proxy.egress.client import EgressClient, EgressLimits
 from tests.harness.wire import Wire
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run every test on asyncio's own loop and on uvloop, which hands bytes over later."""
+    return {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 
 
 @pytest.fixture

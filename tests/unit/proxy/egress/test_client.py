@@ -64,16 +64,23 @@ async def test_redirects_are_answers(status: int, wire: Wire, client: EgressClie
     assert len(wire.requests) == 1
 
 
-async def test_cookies_are_not_kept(wire: Wire, client: EgressClient) -> None:
+async def test_cookies_are_not_kept(wire: Wire, make_client: MakeClient) -> None:
     """A cookie the server sets never comes back to it."""
 
     async def handle(received: Received, writer: asyncio.StreamWriter) -> None:
         writer.write(answer(set_cookie="a=b"))
 
     wire.handler = handle
+    url = wire.url.replace("127.0.0.1", "localhost")
+    client = make_client(url)
     for _ in range(2):
-        await client.request(ask(wire.url), sending)
+        await client.request(ask(url), sending)
     assert wire.requests[1].header("cookie") is None
+
+
+async def test_nothing_is_unpacked(client: EgressClient) -> None:
+    """Not even before the answer is refused for being packed."""
+    assert not client._session.auto_decompress
 
 
 async def test_the_environments_proxy_is_not_used(
@@ -162,6 +169,7 @@ async def _large(received: Received, writer: asyncio.StreamWriter) -> None:
 
 async def _large_unannounced(received: Received, writer: asyncio.StreamWriter) -> None:
     writer.write(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 1001)
+    writer.close()
 
 
 async def _encoded(received: Received, writer: asyncio.StreamWriter) -> None:

@@ -180,6 +180,12 @@ async def test_a_request_of_another_kind_is_refused() -> None:
 
 async def test_a_connection_that_still_writes_is_not_used(wire: Wire, client: EgressClient) -> None:
     """Bytes of an earlier request that wait in the buffer keep a later one from being sent."""
+
+    async def deaf(received: Received, writer: asyncio.StreamWriter) -> None:
+        writer.write(answer())
+        await asyncio.sleep(60)
+
+    wire.handler = deaf
     await client.request(ask(wire), lambda: None)
     (kept,) = client._session.connector._conns.values()  # type: ignore[union-attr]  # it is open
     transport = kept[0][0].transport

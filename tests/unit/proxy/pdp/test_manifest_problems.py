@@ -80,9 +80,9 @@ def test_a_tool_in_order_has_no_problems(entry: dict[str, Any]) -> None:
             "constraints names x, which is not in",
         ),
         (constrained(optional=True), "constraint on x: constrains nothing: "),
-        (constrained(path_within="$scrach"), "constraint on x: $scrach is not in workspaces"),
+        (constrained(path_within=["$scrach"]), "constraint on x: $scrach is not in workspaces"),
         (constrained(path_within=["/a", "$b"]), "constraint on x: $b is not in workspaces"),
-        (constrained(cidr_in="10.0.0.1/8"), "constraint on x: 10.0.0.1/8 is no network: "),
+        (constrained(cidr_in=["10.0.0.1/8"]), "constraint on x: 10.0.0.1/8 is no network: "),
         (constrained(cidr_in=["10.0.0.0/8", "::/200"]), "constraint on x: ::/200 is no network"),
     ],
 )
@@ -96,7 +96,7 @@ def test_a_part_that_does_not_fit_is_told(entry: dict[str, Any], problem: str) -
 @pytest.mark.parametrize(
     "entry",
     [
-        constrained(path_within="$scratch"),
+        constrained(path_within=["$scratch"]),
         constrained(path_within=["/a", "$scratch"]),
         constrained(cidr_in=["10.0.0.0/8", "2001:db8::/32"]),
         constrained(max=0),

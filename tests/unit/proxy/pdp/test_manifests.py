@@ -98,11 +98,10 @@ def test_an_agent_can_have_budgets_of_its_own(bundle: Written) -> None:
     assert catalogue.limits("other", "loop") == Limits(10, 20, 60)
 
 
-def test_workspaces_are_lists_of_paths(bundle: Written) -> None:
-    """One path or several."""
-    text = "one: /a\nmany: [/b, /c]\n"
-    catalogue = load_catalogue(bundle({"workspaces/data.yaml": text}))
-    assert catalogue.workspaces == {"one": ("/a",), "many": ("/b", "/c")}
+def test_a_workspace_is_a_path(bundle: Written) -> None:
+    """By its name."""
+    catalogue = load_catalogue(bundle({"workspaces/data.yaml": "scratch: /ws/a\n"}))
+    assert catalogue.workspaces == {"scratch": "/ws/a"}
 
 
 def test_a_catalogue_does_not_change(policies: Path) -> None:
@@ -143,8 +142,10 @@ def test_a_catalogue_does_not_change(policies: Path) -> None:
         ("constraints: {argument: x}", "git_commit.constraints: "),
         ("constraints: [{argument: x, max_lenght: 1}]", ".*'max_lenght'"),
         ("constraints: [{max: 1}]", "git_commit.constraints.0: .*argument"),
-        ("constraints: [{argument: x, path_within: work}]", "git_commit.constraints.0.path_within"),
-        ("constraints: [{argument: x, path_within: /}]", "git_commit.constraints.0.path_within"),
+        ("constraints: [{argument: x, path_within: /a}]", "git_commit.constraints.0.path_within"),
+        ("constraints: [{argument: x, path_within: [a]}]", "git_commit.constraints.0.path_within"),
+        ("constraints: [{argument: x, path_within: [/]}]", "git_commit.constraints.0.path_within"),
+        ("constraints: [{argument: x, one_of: a}]", "git_commit.constraints.0.one_of"),
         ("constraints: [{argument: x, host_in: [A.example]}]", "git_commit.constraints.0.host_in"),
         ("efect: read", "git_commit: .*'efect'"),
     ],
@@ -180,6 +181,7 @@ def test_a_wrong_field_is_told(bundle: Written, field: str, problem: str) -> Non
         ("reasons/data.yaml", "Bad_Id: x", "^reasons: "),
         ("reasons/data.yaml", "a: ''", "^reasons: a: "),
         ("workspaces/data.yaml", "a: work", "^workspaces: a: "),
+        ("workspaces/data.yaml", "a: [/ws]", "^workspaces: a: "),
         ("tools/a_b/data.yaml", "{}", "^tools: "),
         ("tools/a/data.yaml", "", "^tools/a: null is not"),
         ("tools/a/data.yaml", f"x y: {TOOL}", "^tools/a: "),

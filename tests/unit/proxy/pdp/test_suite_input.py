@@ -21,7 +21,7 @@ CATALOGUE = Catalogue(
     default=Limits(1, 1, 1),
     agents={},
     reasons={},
-    workspaces=MappingProxyType({"scratch": ("/ws/a", "/ws/b")}),
+    workspaces=MappingProxyType({"scratch": "/ws/a"}),
 )
 GIVEN: dict[str, Any] = {
     "name": "x",
@@ -77,7 +77,7 @@ def test_a_subject_can_have_several_roles_and_other_fields() -> None:
         (7, 7),
     ],
 )
-def test_a_workspace_stands_for_its_first_path(argument: Any, value: Any) -> None:
+def test_a_workspace_stands_for_its_path(argument: Any, value: Any) -> None:
     """So that suites hold wherever the workspace is."""
     assert given(arguments={"x": argument})["context"]["arguments"] == {"x": value}
 

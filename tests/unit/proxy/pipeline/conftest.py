@@ -175,6 +175,21 @@ class Eye:
         return self.result_finding
 
 
+Agent = tuple[str, Principal]
+
+
+@dataclass
+class Parts:
+    """What does as it is told."""
+
+    tool: Tool
+    engine: Engine
+    broker: TestBroker
+    eye: Eye
+    bundle: StagedBundle
+    alerts: list[Alert] = field(default_factory=list)
+
+
 @dataclass
 class House:
     """Everything a test can reach."""
@@ -233,29 +248,22 @@ def principal() -> Principal:
     return Principal("acme", "loop", ("maintainer",), Mode.READ_WRITE)
 
 
-@pytest.fixture
-async def house(tmp_path: Path, principal: Principal) -> AsyncIterator[House]:
-    store = SqliteStore(tmp_path / "detent.db")
-    await store.open()
-    flights, tool, engine, broker, eye = InFlight(), Tool(), Engine(), TestBroker(), Eye()
-    kill_switch = KillSwitch(store, HaltFile(tmp_path / "halt.json"), flights)
-    await kill_switch.start()
-    registry = Registry({"repo": tool})
-    await registry.start()
-    policy = DecisionPoint(engine, StagedBundle(tmp_path, REVISION), 0.25, KNOWN_OBLIGATIONS)
-    token, alerts = new_token(TokenKind.AGENT), list[Alert]()
-
-    async def raise_alert(alert: Alert) -> None:
-        alerts.append(alert)
-
+def stages_of(
+    store: SqliteStore, kill_switch: KillSwitch, registry: Registry, parts: Parts, agent: Agent
+) -> Stages:
     metrics = Metrics("test")
     desk = SessionDesk(store, limits)
-    resolver = Resolver(manifests(tool), registry)
-    inspection = Inspection([eye], store, raise_alert, metrics)
-    lending, settling = Lending({"keys": broker}, kill_switch), Settling(store)
+    policy = DecisionPoint(parts.engine, parts.bundle, 0.25, KNOWN_OBLIGATIONS)
+    resolver = Resolver(manifests(parts.tool), registry)
+
+    async def raise_alert(alert: Alert) -> None:
+        parts.alerts.append(alert)
+
+    inspection = Inspection([parts.eye], store, raise_alert, metrics)
+    lending, settling = Lending({"keys": parts.broker}, kill_switch), Settling(store)
     dispatch = Dispatch(registry, kill_switch, store, metrics)
-    stages = Stages(
-        authenticate=Authenticator({token_sha256(token): principal}, store, desk),
+    return Stages(
+        authenticate=Authenticator({token_sha256(agent[0]): agent[1]}, store, desk),
         admit=Admission(kill_switch, store, limits),
         inspect=inspection,
         resolve=resolver,
@@ -267,10 +275,24 @@ async def house(tmp_path: Path, principal: Principal) -> AsyncIterator[House]:
         visible=Visibility(resolver, policy),
         desk=desk,
     )
-    pipeline = Pipeline(stages, kill_switch, flights, metrics)
+
+
+@pytest.fixture
+async def house(tmp_path: Path, principal: Principal) -> AsyncIterator[House]:
+    store = SqliteStore(tmp_path / "detent.db")
+    await store.open()
+    flights = InFlight()
+    parts = Parts(Tool(), Engine(), TestBroker(), Eye(), StagedBundle(tmp_path, REVISION))
+    kill_switch = KillSwitch(store, HaltFile(tmp_path / "halt.json"), flights)
+    await kill_switch.start()
+    registry = Registry({"repo": parts.tool})
+    await registry.start()
+    token = new_token(TokenKind.AGENT)
+    stages = stages_of(store, kill_switch, registry, parts, (token, principal))
+    pipeline = Pipeline(stages, kill_switch, flights, Metrics("test"))
     yield House(
-        store, pipeline, stages, kill_switch, flights, tool, engine, broker, eye, registry,
-        token, alerts,
+        store, pipeline, stages, kill_switch, flights, parts.tool, parts.engine, parts.broker,
+        parts.eye, registry, token, parts.alerts,
     )  # fmt: skip
     await registry.stop()
     await kill_switch.stop()

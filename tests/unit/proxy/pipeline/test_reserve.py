@@ -33,6 +33,7 @@ async def test_a_replayed_key_is_answered_and_not_sent_again(house: Any) -> None
     second = await house.call(idempotency_key="k1")
     assert len(house.tool.received) == 1
     assert second.step_id == first.step_id
+    assert len(await house.store.decisions(10, ("*",))) == 2
     assert json.loads(second.result) == json.loads(first.result)
 
 

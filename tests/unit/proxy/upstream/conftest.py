@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import uvloop
 
 from proxy.egress.addresses import AddressPolicy
 from proxy.egress.client import EgressClient
@@ -17,6 +18,14 @@ from proxy.upstream.mcp_stdio import McpStdio, Patience
 from tests.harness.wire import Received, Wire, answer
 
 SCRIPT = Path(__file__).with_name("server.py")
+
+
+def pytest_asyncio_loop_factories(
+    config: pytest.Config, item: pytest.Item
+) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    """Run the tests of pipes on uvloop as well, which hands bytes over later."""
+    both = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
+    return both if item.path.name == "test_pipe.py" else {"asyncio": both["asyncio"]}
 
 
 @pytest.fixture

@@ -26,7 +26,7 @@ VALUES = st.recursive(
 )
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=50)
 @given(st.dictionaries(st.text(), VALUES))
 def test_params_stand_in_a_request_byte_for_byte(arguments: dict[str, Any]) -> None:
     """What was canonical before is the same bytes within the request."""

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from proxy.egress.client import EgressClient
+from proxy.egress.addresses import AddressPolicy
+from proxy.egress.client import EgressClient, EgressLimits
 from proxy.errors import OutcomeUnknown, Refused, UpstreamFailed
 from proxy.model.tool import Effect, ToolManifest
 from proxy.upstream.base import UpstreamCall
@@ -201,14 +202,25 @@ async def test_a_session_that_is_over_failed_and_the_next_call_opens_one(
 
 
 async def test_an_old_session_does_not_end_a_new_one(server: McpServer, upstream: McpHttp) -> None:
-    """Two calls that find the session over open one new session."""
-    await upstream.start()
-    server.on_call = status(404)
-    await asyncio.gather(
-        *(upstream.call(call(), nothing) for _ in range(2)), return_exceptions=True
-    )
+    """A late word on the session before does not cost the one after."""
+    late = asyncio.Event()
+
+    async def over(message: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        if len(server.heard("tools/call")) == 1:
+            await late.wait()
+        writer.write(answer(b"", 404))
+
+    server.on_call = over
+    first = asyncio.create_task(upstream.call(call(), nothing))
+    await server.wire.until(3)
+    with pytest.raises(UpstreamFailed):
+        await upstream.call(call(), nothing)
+    await upstream.definitions()
+    late.set()
+    with pytest.raises(UpstreamFailed):
+        await first
     server.on_call = None
-    await asyncio.gather(*(upstream.call(call(), nothing) for _ in range(2)))
+    await upstream.call(call(), nothing)
     assert len(server.heard("initialize")) == 2
 
 
@@ -269,16 +281,24 @@ async def test_a_stateless_call_is_cancelled_by_closing(
     assert server.heard("notifications/cancelled") == []
 
 
-async def test_a_call_cancelled_before_it_left_is_not_told(
-    server: McpServer, upstream: McpHttp
-) -> None:
-    """The server has never heard of it."""
-    async with upstream._agreeing:
-        task = asyncio.create_task(upstream.call(call(), nothing))
-        await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.wait({task})
-    assert server.wire.requests == []
+async def test_a_call_cancelled_before_it_left_is_not_told(server: McpServer) -> None:
+    """The server has never heard of it: it was waiting for a connection."""
+    url, policy = server.wire.url + "/mcp", AddressPolicy(allow_private=True)
+    upstream = McpHttp("s", EgressClient(url, policy, EgressLimits(connections=1)))
+    await upstream.start()
+    server.on_call = silence
+    first = asyncio.create_task(upstream.call(call(), nothing))
+    await server.wire.until(3)
+    second = asyncio.create_task(upstream.call(call(), nothing))
+    await asyncio.sleep(0.05)
+    second.cancel()
+    await asyncio.wait({second})
+    first.cancel()
+    await asyncio.wait({first})
+    await upstream.stop()
+    (told,) = server.heard("notifications/cancelled")
+    number = json.loads(server.heard("tools/call")[0].body)["id"]
+    assert json.loads(told.body)["params"]["requestId"] == number
 
 
 async def test_a_handshake_that_hangs_failed_in_the_calls_time(

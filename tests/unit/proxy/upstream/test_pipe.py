@@ -122,10 +122,11 @@ async def test_a_handshake_is_not_cancelled(pipe: Pipe, log: Path) -> None:
     assert len(await told(log)) == 1
 
 
-async def test_a_server_that_does_not_read_gets_nothing_more(pipe: Pipe) -> None:
-    """While earlier bytes wait in our buffer, no call begins: it failed, and was not asked for."""
+@pytest.mark.parametrize("size", [70_000, 1_000_000])
+async def test_a_server_that_does_not_read_gets_nothing_more(size: int, pipe: Pipe) -> None:
+    """While any earlier byte waits in our buffer, no call begins: it failed, and was not asked."""
     await ask(pipe, "deaf")
-    full = asyncio.create_task(ask(pipe, "echo", 5, b'{"a":"%b"}' % (b"x" * 1_000_000)))
+    full = asyncio.create_task(ask(pipe, "echo", 5, b'{"a":"%b"}' % (b"x" * size)))
     await asyncio.sleep(0.1)
 
     def never() -> None:

@@ -58,6 +58,7 @@ def test_data_is_encoded(value: str, segment: str) -> None:
         "%2e%2e%2f",
         "%2E",
         "%252e%252e",
+        "%2e\u0301",  # composing hides the e
         "a%2fb",
         "%00",
         "a\x00b",

@@ -1,12 +1,16 @@
-"""The fold in the tables is the fold of the model."""
+"""Kills go first, and the fold in the tables is the fold of the model."""
 
+import asyncio
 import sqlite3
+import threading
+from collections.abc import Coroutine
+from typing import Any
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.model.kill import GLOBAL, KillState, Scope, ScopeKind
-from proxy.stores.sqlite import kill_log
+from proxy.stores.sqlite import SqliteStore, kill_log
 from proxy.stores.sqlite.rows import scope_key
 from tests.harness.ledger import kill, lift
 
@@ -38,3 +42,21 @@ def test_floors_and_kills_in_force_are_those_of_the_model(
         scope_key(scope): floor for scope, floor in folded.floors.items()
     }
     assert {scope: count for scope, _, count in rows} == active
+
+
+async def test_a_kill_does_not_wait_for_the_writes_queued_before_it(store: SqliteStore) -> None:
+    """It is durable and answered while they still wait."""
+    free = threading.Event()
+    order: list[str] = []
+
+    async def told(name: str, write: Coroutine[Any, Any, object]) -> None:
+        await write
+        order.append(name)
+
+    slow = asyncio.create_task(store._database.write(lambda _connection: free.wait(10)))
+    pings = [asyncio.create_task(told("ping", store.ping())) for _ in range(5)]
+    killed = asyncio.create_task(told("kill", store.append_kill(kill("o1"))))
+    await asyncio.sleep(0.01)
+    free.set()
+    await asyncio.gather(slow, killed, *pings)
+    assert order == ["kill", *["ping"] * 5]

@@ -1,5 +1,7 @@
 """The cache of tokens, and sessions that need no write."""
 
+import sqlite3
+
 import pytest
 
 from proxy.stores.sqlite import SqliteStore, sessions
@@ -50,3 +52,10 @@ async def test_an_implicit_session_that_is_open_costs_no_write(
     monkeypatch.delattr(store._database, "_writer")
     assert await store.open_session(session("ses2", implicit=True), None, 10) == first
     monkeypatch.undo()
+
+
+def test_an_implicit_session_opened_meanwhile_stands(connection: sqlite3.Connection) -> None:
+    """Two first calls that both read nothing: the second writer finds the first one's."""
+    first = session(implicit=True)
+    assert sessions._open(connection, first, None, 0) == first
+    assert sessions._open(connection, session("ses2", implicit=True), None, 0) == first
