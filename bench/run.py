@@ -69,7 +69,7 @@ async def through(name: str, url: str, seconds: float, program: tuple[str, ...])
         world.tools = {
             "rec": {
                 "write": http_tool(
-                    "POST", "/write", "write", body=["text", "n"], input_schema=ECHO_SCHEMA
+                    "POST", "/write", "write", body=["text", "n", "data"], input_schema=ECHO_SCHEMA
                 )
             }
         }

@@ -1,18 +1,19 @@
 """Adapters in, a gateway and its two applications out: the wiring of the stages."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
 from typing import Any
 
-from proxy.app.build import TOOLS, Builder
+from proxy.app.build import Builder
 from proxy.app.gateway import Gateway, Parts
 from proxy.app.policies import CurrentCatalogue, PolicySource
 from proxy.app.secrets import Secrets
-from proxy.app.servers import Port, Servers, bind
+from proxy.app.servers import Port, Servers, authority, bind
 from proxy.config import Settings
 from proxy.config.settings import Address
-from proxy.errors import ConfigError
 from proxy.ingress.agents import agents_app
 from proxy.ingress.guard import GuardSettings, loopback_hosts
 from proxy.ingress.operator import OperatorPorts, operator_app
@@ -24,7 +25,6 @@ from proxy.monitors.alerts.delivery import AlertDelivery
 from proxy.observability.masking import Masker
 from proxy.observability.metrics import Metrics
 from proxy.pdp.decision import DecisionPoint
-from proxy.pdp.find_opa import find_opa
 from proxy.pipeline.admit import Admission
 from proxy.pipeline.authenticate import Authenticator
 from proxy.pipeline.decide import Decider
@@ -53,32 +53,32 @@ class Assembled:
     source: PolicySource
 
     def bind(self) -> Servers:
-        """Bind both ports. Raises ConfigError."""
-        listen = self.settings.listen
-        parts = self.gateway.parts
-        agents = bind(listen.agents.host, listen.agents.port)
-        operators = bind(listen.operators.host, listen.operators.port)
-        ports = OperatorPorts(
-            kill_switch=parts.kill_switch,
-            store=parts.store,
-            metrics=parts.metrics,
-            operators=operators_of(self.settings),
-            reload=self.gateway.reload_policy,
-        )
-        agents_door = agents_app(
-            self.pipeline,
-            self._guard(listen.agents, agents.getsockname()[1]),
-            jwks=self._jwks,
-            version=version("detent"),
-        )
-        operators_door = operator_app(
-            ports, self._guard(listen.operators, operators.getsockname()[1])
-        )
-        tls = (listen.tls_cert, listen.tls_key)
-        return Servers(
-            (Port(agents_door, agents, *tls), Port(operators_door, operators, *tls)),
-            self.settings.drain,
-        )
+        """Bind both ports. Raises ConfigError; then neither is bound."""
+        listen, parts, tls = self.settings.listen, self.gateway.parts, self.builder.secrets.tls()
+        with ExitStack() as unless_bound:
+            agents = unless_bound.enter_context(bind(listen.agents))
+            operators = unless_bound.enter_context(bind(listen.operators))
+            agents_door = agents_app(
+                self.pipeline,
+                self._guard(listen.agents, agents.getsockname()[1]),
+                jwks=self._jwks,
+                version=version("detent"),
+            )
+            ports = OperatorPorts(
+                kill_switch=parts.kill_switch,
+                store=parts.store,
+                metrics=parts.metrics,
+                operators=operators_of(self.settings),
+                reload=self.gateway.reload_policy,
+            )
+            operators_door = operator_app(
+                ports, self._guard(listen.operators, operators.getsockname()[1])
+            )
+            servers = Servers(
+                (Port(agents_door, agents, tls), Port(operators_door, operators, tls))
+            )
+            unless_bound.pop_all()
+        return servers
 
     def cleanup(self) -> None:
         """Remove what lies on disk only while we run."""
@@ -86,8 +86,9 @@ class Assembled:
 
     def _guard(self, address: Address, port: int) -> GuardSettings:
         """Return the guard of a port: which names clients may use for it."""
-        named = {f"{address.host}:{port}", *self.settings.listen.hosts}
-        return GuardSettings(hosts=loopback_hosts(port) | {name.lower() for name in named})
+        named = names_of(self.settings.listen.hosts, port)
+        own = authority(address.host.lower(), port)
+        return GuardSettings(hosts=loopback_hosts(port) | named | {own})
 
     def _jwks(self) -> Mapping[str, Any]:
         directories = self.builder.key_directories.values()
@@ -97,26 +98,16 @@ class Assembled:
 def assemble(settings: Settings, environ: Mapping[str, str], masker: Masker) -> Assembled:
     """Build everything and start nothing; needs a running event loop.
 
-    Every secret is made known to `masker`. Raises ConfigError, PolicyInvalid.
+    Every secret is made known to `masker` before anything else gets it. Raises ConfigError,
+    PolicyInvalid.
     """
-    opa = find_opa(settings.policy.opa, TOOLS).path
-    builder = Builder(settings, Secrets(settings, environ), opa)
-    source = PolicySource(settings.path(settings.policy.bundle), opa)
-    try:
+    builder = Builder(settings, Secrets(settings, environ, masker.add))
+    source = PolicySource(settings.path(settings.policy.bundle), builder.opa)
+    with ExitStack() as unless_assembled:
+        unless_assembled.callback(source.cleanup)
         assembled = _assemble(builder, source)
-    except BaseException:
-        source.cleanup()
-        raise
-    _mask(masker, builder.secrets.values)
+        unless_assembled.pop_all()
     return assembled
-
-
-def _mask(masker: Masker, secrets: list[str]) -> None:
-    try:
-        for secret in secrets:
-            masker.add(secret)
-    except ValueError as error:
-        raise ConfigError((f"secrets: {error}",)) from None
 
 
 def _assemble(builder: Builder, source: PolicySource) -> Assembled:
@@ -129,15 +120,16 @@ def _assemble(builder: Builder, source: PolicySource) -> Assembled:
     flights = InFlight()
     halt_file = HaltFile(settings.database.with_suffix(".halt"))
     kill_switch = KillSwitch(store, halt_file, flights)
-    registry = Registry({})
-    registry.serve(builder.upstreams(catalogue, registry.mark_stale))
-    resolver = Resolver(loaded.tools, registry)
     policy = DecisionPoint(engine, bundle, settings.policy.deadline, KNOWN_OBLIGATIONS)
     http = builder.alert_client()
     delivery = AlertDelivery(store, builder.sinks(http), metrics)
     desk = SessionDesk(store, catalogue.limits)
     inspection = Inspection(builder.monitors(), store, delivery.raise_alert, metrics)
     lending, settling = Lending(builder.brokers(), kill_switch), Settling(store)
+    registry = Registry({})
+    # Last of what can fail: these hold connections, and only a gateway closes them.
+    registry.serve(builder.upstreams(catalogue, registry.mark_stale))
+    resolver = Resolver(loaded.tools, registry)
     dispatch = Dispatch(registry, kill_switch, store, metrics)
     stages = Stages(
         authenticate=Authenticator(principals_of(settings), store, desk),
@@ -158,6 +150,12 @@ def _assemble(builder: Builder, source: PolicySource) -> Assembled:
     )  # fmt: skip
     pipeline = Pipeline(stages, kill_switch, flights, metrics)
     return Assembled(Gateway(parts, bundle), pipeline, settings, builder, source)
+
+
+def names_of(hosts: Iterable[str], port: int) -> frozenset[str]:
+    """Return what clients may write in Host for these names: one without a port with ours too."""
+    plain = frozenset(name.lower() for name in hosts)
+    return plain | {f"{name}:{port}" for name in plain if not re.search(r":\d+$", name)}
 
 
 def principals_of(settings: Settings) -> dict[str, Principal]:

@@ -3,8 +3,10 @@
 To add one: copy a sibling of its `base.py`, add a row to a table at the end.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import cached_property, partial
 from pathlib import Path
+from typing import TypeVar
 
 import httpx
 
@@ -15,14 +17,15 @@ from credentials.static_broker import StaticBroker
 from proxy.app.policies import CurrentCatalogue
 from proxy.app.secrets import Secrets
 from proxy.config import Settings
-from proxy.config.settings import BrokerSettings, Server
-from proxy.egress.addresses import AddressPolicy
+from proxy.config.settings import AlertSettings, BrokerSettings, CanarySettings, Server
+from proxy.egress.addresses import AddressPolicy, parse_origin
 from proxy.egress.client import EgressClient
 from proxy.errors import ConfigError, EgressRefused
 from proxy.monitors.alerts.webhook import WebhookSink, webhook_secret
 from proxy.monitors.base import AlertSink, Monitor
 from proxy.monitors.canary import Canary, CanaryMonitor
 from proxy.pdp.base import PolicyEngine
+from proxy.pdp.find_opa import find_opa
 from proxy.pdp.managed_opa import ManagedOpa, Probe
 from proxy.pdp.opa import RemoteOpa
 from proxy.process.child import ChildSpec
@@ -36,15 +39,24 @@ from proxy.upstream.mcp_stdio import McpStdio
 TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
 ALERT_TIMEOUT_S = 5.0
 
+T = TypeVar("T")
+
 
 class Builder:
-    """Makes the adapters that the settings name. All methods raise ConfigError with the cure."""
+    """Makes the adapters that the settings name.
 
-    def __init__(self, settings: Settings, secrets: Secrets, opa: Path) -> None:
+    All methods raise ConfigError: every problem of theirs, each with its cure.
+    """
+
+    def __init__(self, settings: Settings, secrets: Secrets) -> None:
         self.settings = settings
         self.secrets = secrets
-        self.opa = opa
         self.key_directories: dict[str, KeyDirectory] = {}
+
+    @cached_property
+    def opa(self) -> Path:
+        """The OPA that checks bundles, and evaluates them when it is managed."""
+        return find_opa(self.settings.policy.opa, TOOLS).path
 
     def store(self) -> Store:
         """Return the ledger."""
@@ -58,35 +70,37 @@ class Builder:
         self, catalogue: CurrentCatalogue, on_changed: Callable[[], None]
     ) -> dict[str, Upstream]:
         """Return the servers by name; needs a running event loop."""
-        return {name: self.upstream(name, catalogue, on_changed) for name in self.settings.servers}
+        names = self.settings.servers
+        # All are looked at before one is made: what is made has to be closed again.
+        _all((f"servers.{name}", partial(self._check_origin, name)) for name in names)
+        return {name: self.upstream(name, catalogue, on_changed) for name in names}
 
     def upstream(
         self, name: str, catalogue: CurrentCatalogue, on_changed: Callable[[], None]
     ) -> Upstream:
         """Return one server; needs a running event loop."""
+        _all([(f"servers.{name}", partial(self._check_origin, name))])
         make = UPSTREAMS[_kind(self.settings.servers[name])]
         return make(self, name, catalogue, on_changed)
 
+    def broker(self, name: str) -> Broker:
+        """Return one credential broker."""
+        settings = self.settings.credentials[name]
+        make = BROKERS["jwt" if settings.jwt else "static"]
+        (made,) = _all([(f"credentials.{name}", partial(make, self, name, settings))])
+        return made
+
     def brokers(self) -> dict[str, Broker]:
         """Return the credential brokers by the name manifests use."""
-        try:
-            return {
-                name: BROKERS["jwt" if one.jwt else "static"](self, name, one)
-                for name, one in self.settings.credentials.items()
-            }
-        except BrokerMisconfigured as error:
-            raise ConfigError((f"credentials: {error}",)) from None
+        names = self.settings.credentials
+        made = _all((name, partial(self.broker, name)) for name in names)
+        return dict(zip(names, made, strict=True))
 
     def monitors(self) -> list[Monitor]:
         """Return the monitors."""
-        try:
-            canaries = [
-                Canary(one.name, self.secrets.read(one.token, f"canaries.{one.name}"))
-                for one in self.settings.canaries
-            ]
-            return [CanaryMonitor(canaries)] if canaries else []
-        except ValueError as error:
-            raise ConfigError((f"canaries: {error}",)) from None
+        canaries = self.settings.canaries
+        made = _all((f"canaries.{one.name}", partial(self._canary, one)) for one in canaries)
+        return _all([("canaries", partial(CanaryMonitor, made))]) if made else []
 
     def alert_client(self) -> httpx.AsyncClient:
         """Return the HTTP client of the alert sinks."""
@@ -94,34 +108,54 @@ class Builder:
 
     def sinks(self, http: httpx.AsyncClient) -> list[AlertSink]:
         """Return the alert sinks."""
-        try:
-            return [
-                WebhookSink(
-                    one.webhook.url,
-                    webhook_secret(self.secrets.read(one.webhook.secret, "alerts")),
-                    http,
-                )
-                for one in self.settings.alerts
-            ]
-        except ValueError as error:
-            raise ConfigError((f"alerts: {error}",)) from None
+        alerts = enumerate(self.settings.alerts)
+        return _all((f"alerts.{n}", partial(self._sink, n, one, http)) for n, one in alerts)
 
-    def egress(self, name: str, url: str, *, allow_private: bool) -> EgressClient:
-        """Return a server's own HTTP client."""
-        try:
-            return EgressClient(url, AddressPolicy(allow_private=allow_private))
-        except EgressRefused as error:
-            raise ConfigError((f"servers.{name}: {error}",)) from None
+    def egress(self, name: str) -> EgressClient:
+        """Return the HTTP client of a server with a URL; needs a running event loop."""
+        server = self.settings.servers[name]
+        return EgressClient(_url(server), AddressPolicy(allow_private=server.allow_private))
 
-    def server(self, name: str) -> Server:
-        """Return a server's settings."""
-        return self.settings.servers[name]
+    def _check_origin(self, name: str) -> None:
+        server = self.settings.servers[name]
+        if url := _url(server):
+            parse_origin(url, AddressPolicy(allow_private=server.allow_private))
+
+    def _canary(self, settings: CanarySettings) -> Canary:
+        return Canary(settings.name, self.secrets.read(settings.token, f"canaries.{settings.name}"))
+
+    def _sink(self, number: int, settings: AlertSettings, http: httpx.AsyncClient) -> AlertSink:
+        secret = self.secrets.read(settings.webhook.secret, f"alerts.{number}")
+        return WebhookSink(settings.webhook.url, webhook_secret(secret), http)
+
+
+def _all(makers: Iterable[tuple[str, Callable[[], T]]]) -> list[T]:
+    """Make everything, or tell every problem with its place. Raises ConfigError."""
+    made: list[T] = []
+    problems: list[str] = []
+    for place, make in makers:
+        try:
+            made.append(make())
+        except ConfigError as error:
+            problems += error.problems
+        except (BrokerMisconfigured, EgressRefused, ValueError) as error:
+            problems.append(f"{place}: {error}")
+    if problems:
+        raise ConfigError(tuple(problems))
+    return made
 
 
 def _kind(server: Server) -> str:
     if server.http is not None:
         return "http"
     return "mcp_stdio" if server.mcp and server.mcp.command else "mcp_http"
+
+
+def _url(server: Server) -> str:
+    """Return where a server is; empty when it is a command."""
+    if server.http is not None:
+        return server.http.base_url
+    return server.mcp.url if server.mcp else ""
 
 
 def _sqlite(builder: Builder) -> Store:
@@ -136,15 +170,19 @@ def _remote(builder: Builder, _probe: Probe) -> PolicyEngine:
     remote = builder.settings.policy.remote
     if remote is None:
         raise ConfigError(("policy.remote: give the url of the OPA",))
-    url = httpx.URL(remote.url)
-    token = builder.secrets.read(remote.token, "policy.remote") if remote.token else None
-    return RemoteOpa(url.host, url.port or 8181, tls=url.scheme == "https", token=token)
+    looked_at = partial(parse_origin, remote.url, AddressPolicy(allow_private=True))
+    (origin,) = _all([("policy.remote.url", looked_at)])
+    if origin.path.strip("/"):
+        raise ConfigError(("policy.remote.url: OPA is asked at its root; leave the path out",))
+    token = builder.secrets.read(remote.token, "policy.remote.token") if remote.token else None
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    return RemoteOpa(host, origin.port, tls=origin.scheme == "https", token=token)
 
 
 def _mcp_stdio(
     builder: Builder, name: str, _: CurrentCatalogue, on_changed: Callable[[], None]
 ) -> Upstream:
-    server = builder.server(name)
+    server = builder.settings.servers[name]
     command = server.mcp.command if server.mcp else ()
     directory = builder.settings.path(server.cwd or Path())
     spec = ChildSpec(command=command, env=server.env, cwd=directory, user=server.user, name=name)
@@ -154,19 +192,13 @@ def _mcp_stdio(
 def _mcp_http(
     builder: Builder, name: str, _: CurrentCatalogue, on_changed: Callable[[], None]
 ) -> Upstream:
-    server = builder.server(name)
-    url = server.mcp.url if server.mcp else ""
-    client = builder.egress(name, url, allow_private=server.allow_private)
-    return McpHttp(name, client, on_changed=on_changed)
+    return McpHttp(name, builder.egress(name), on_changed=on_changed)
 
 
 def _http(
     builder: Builder, name: str, catalogue: CurrentCatalogue, _: Callable[[], None]
 ) -> Upstream:
-    server = builder.server(name)
-    url = server.http.base_url if server.http else ""
-    client = builder.egress(name, url, allow_private=server.allow_private)
-    return HttpUpstream(name, client, lambda: catalogue.of_server(name))
+    return HttpUpstream(name, builder.egress(name), lambda: catalogue.of_server(name))
 
 
 def _jwt(builder: Builder, name: str, settings: BrokerSettings) -> Broker:

@@ -1,21 +1,29 @@
-"""What `detent check` looks at: each check is one finding, good or bad."""
+"""What `detent check` looks at: each check is one finding, good or bad.
+
+Nothing is made that a later start would need under another user: no ledger, no keys.
+"""
 
 import asyncio
+import contextlib
+import errno
 import os
-from collections.abc import Callable, Mapping, Sized
+import pwd
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
-from proxy.app.build import TOOLS, Builder
+from proxy.app.build import Builder
 from proxy.app.policies import CurrentCatalogue, PolicySource
 from proxy.app.secrets import Secrets
+from proxy.app.servers import bind
 from proxy.config import Settings
-from proxy.errors import ConfigError, DetentError, UpstreamFailed
+from proxy.config.settings import Address
+from proxy.errors import ConfigError, DetentError
 from proxy.model.ledger import Limits
 from proxy.model.tool import ToolDefinition
-from proxy.pdp.find_opa import find_opa
 from proxy.pdp.manifests import Catalogue
-from proxy.upstream.base import Upstream
 
 NOTHING = Catalogue({}, Limits(0, 0, 1), {}, {}, {})
 
@@ -32,28 +40,18 @@ class Finding:
 
 
 async def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
-    """Check everything that can be checked without serving."""
-    findings = _identities(settings)
-    try:
-        builder = Builder(
-            settings, Secrets(settings, environ), find_opa(settings.policy.opa, TOOLS).path
-        )
-        source = PolicySource(settings.path(settings.policy.bundle), builder.opa)
-        try:
-            bundle, catalogue = source.stage()
-        finally:
-            source.cleanup()
-        findings.append(Finding("ok", "policy", f"revision {bundle.revision}"))
-        findings += _parts(builder)
-        findings += await _servers(builder, catalogue)
-    except DetentError as error:
-        findings.append(Finding("error", "start", str(error)))
-    return findings
-
-
-def _builder(settings: Settings, environ: Mapping[str, str]) -> Builder:
-    opa = find_opa(settings.policy.opa, TOOLS).path
-    return Builder(settings, Secrets(settings, environ), opa)
+    """Check everything that can be checked without serving; one problem hides no other."""
+    builder = Builder(settings, Secrets(settings, environ))
+    policy, catalogue = await _policy(builder)
+    return [
+        *_identities(settings),
+        *_users(settings),
+        _ledger(settings.database),
+        *_listening(builder),
+        *policy,
+        *_adapters(builder),
+        *await _servers(builder, catalogue),
+    ]
 
 
 def _identities(settings: Settings) -> list[Finding]:
@@ -64,82 +62,179 @@ def _identities(settings: Settings) -> list[Finding]:
     if not any("kill" in one.roles for one in settings.identity.operators):
         message = "nobody may kill; add an operator with the hash of `detent token new operator`"
         findings.append(Finding("error", "identity", message))
-    for name, server in settings.servers.items():
-        if server.mcp and server.mcp.command and server.user is None:
-            message = "runs under our own uid and could read our keys; set `user`"
-            findings.append(Finding("warning", f"servers.{name}", message))
+    return findings
+
+
+def _users(settings: Settings) -> list[Finding]:
+    """Agents, tools and Detent belong under different uids."""
+    message = "runs under our own uid and could read our keys; set `user`"
+    findings = [
+        Finding("warning", f"servers.{name}", message)
+        for name, server in settings.servers.items()
+        if server.mcp and server.mcp.command and _is_us(server.user)
+    ]
     if os.geteuid() == 0:
         findings.append(Finding("warning", "process", "runs as root; give Detent its own user"))
     return findings
 
 
-def _parts(builder: Builder) -> list[Finding]:
-    """Open secrets, keys, canaries and sinks."""
-    findings: list[Finding] = []
-    http = builder.alert_client()
-    made: dict[str, Callable[[], Sized]] = {
-        "credentials": builder.brokers,
-        "canaries": builder.monitors,
-        "alerts": lambda: builder.sinks(http),
-    }
-    for what, make in made.items():
+def _is_us(user: str | None) -> bool:
+    try:
+        return user is None or pwd.getpwnam(user).pw_uid == os.geteuid()
+    except KeyError:  # starting the server tells
+        return False
+
+
+def _ledger(database: Path) -> Finding:
+    """Look at the ledger's place without opening it: a running gateway may have it."""
+    place = next(path for path in (database, *database.parents) if path.exists())
+    if place == database:
+        usable = place.is_file() and os.access(place, os.R_OK | os.W_OK)
+    else:
+        usable = place.is_dir() and os.access(place, os.W_OK | os.X_OK)
+    if usable:
+        return Finding("ok", "store", str(database))
+    message = f"{place} cannot be written; name a file on a local disk that can"
+    return Finding("error", "store", message)
+
+
+def _listening(builder: Builder) -> list[Finding]:
+    listen = builder.settings.listen
+    tls = _look("listen", lambda: "TLS files fit" if builder.secrets.tls() else "no TLS of our own")
+    return [*tls, *_port(listen.agents), *_port(listen.operators)]
+
+
+def _port(address: Address) -> list[Finding]:
+    try:
+        bind(address).close()
+    except ConfigError as error:
+        cause = error.__cause__
+        # Most likely the gateway that these settings are for.
+        is_taken = isinstance(cause, OSError) and cause.errno == errno.EADDRINUSE
+        return [Finding("warning" if is_taken else "error", "listen", str(error))]
+    return []
+
+
+async def _policy(builder: Builder) -> tuple[list[Finding], Catalogue | None]:
+    """Do what a start does: stage, check, start the engine, run the suites."""
+    settings, catalogue = builder.settings, None
+    async with contextlib.AsyncExitStack() as undo:
         try:
-            findings.append(Finding("ok", what, f"{len(make())} configured"))
-        except ConfigError as error:
-            findings += [Finding("error", what, problem) for problem in error.problems]
-    return findings
+            source = PolicySource(settings.path(settings.policy.bundle), builder.opa)
+            undo.callback(source.cleanup)
+            bundle, catalogue = await asyncio.to_thread(source.stage)
+            engine = builder.engine(source.probe)
+            await engine.start(bundle)
+            undo.push_async_callback(engine.stop)
+        except DetentError as error:
+            return [Finding("error", "policy", str(error))], catalogue
+    return [Finding("ok", "policy", f"revision {bundle.revision}")], catalogue
 
 
-async def _servers(builder: Builder, catalogue: Catalogue) -> list[Finding]:
-    upstreams = builder.upstreams(CurrentCatalogue(catalogue), lambda: None)
+def _adapters(builder: Builder) -> list[Finding]:
+    """Open secrets, keys, canaries and sinks."""
+    settings = builder.settings
+    http = builder.alert_client()
+    looks: dict[str, Callable[[], str]] = {
+        **{f"credentials.{name}": partial(_broker, builder, name) for name in settings.credentials},
+        "canaries": lambda: f"{len(builder.monitors()) and len(settings.canaries)} configured",
+        "alerts": lambda: f"{len(builder.sinks(http))} configured",
+    }
+    return [finding for what, look in looks.items() for finding in _look(what, look)]
+
+
+def _broker(builder: Builder, name: str) -> str:
+    jwt = builder.settings.credentials[name].jwt
+    if jwt is not None and not builder.settings.path(jwt.keys).exists():
+        return "the first start makes its keys"
+    builder.broker(name)
+    return "can be used"
+
+
+def _look(what: str, look: Callable[[], str]) -> list[Finding]:
+    try:
+        return [Finding("ok", what, look())]
+    except ConfigError as error:
+        return [Finding("error", what, one.removeprefix(f"{what}: ")) for one in error.problems]
+
+
+async def _servers(builder: Builder, catalogue: Catalogue | None) -> list[Finding]:
     found = await asyncio.gather(
-        *(_server(name, upstream, catalogue) for name, upstream in upstreams.items())
+        *(_server(builder, name, catalogue) for name in builder.settings.servers)
     )
     return [finding for findings in found for finding in findings]
 
 
-async def _server(name: str, upstream: Upstream, catalogue: Catalogue) -> list[Finding]:
+async def _server(builder: Builder, name: str, catalogue: Catalogue | None) -> list[Finding]:
+    reviewed = CurrentCatalogue(catalogue or NOTHING)
     try:
-        await upstream.start()
-        definitions = await upstream.definitions()
-    except UpstreamFailed as error:
-        return [Finding("error", f"servers.{name}", str(error))]
-    finally:
-        await upstream.stop()
-    return _tools(name, definitions, catalogue)
+        definitions = await _defined(builder, name, reviewed)
+    except DetentError as error:
+        what = f"servers.{name}"
+        return [Finding("error", what, str(error).removeprefix(f"{what}: "))]
+    if catalogue is None:  # without manifests there is nothing to compare with
+        return [Finding("ok", f"servers.{name}", f"{len(definitions)} tools")]
+    return [*_tools(name, definitions, reviewed), *_lenders(builder.settings, name, reviewed)]
 
 
 def _tools(
-    name: str, definitions: tuple[ToolDefinition, ...], catalogue: Catalogue
+    name: str, definitions: tuple[ToolDefinition, ...], reviewed: CurrentCatalogue
 ) -> list[Finding]:
     """Compare what a server offers with what was reviewed."""
-    findings: list[Finding] = []
-    for definition in definitions:
-        manifest = catalogue.tools.get((name, definition.name))
-        if manifest is None:
-            message = "not in the manifest, so it does not exist; see `detent tools import`"
-            findings.append(Finding("warning", f"{name}/{definition.name}", message))
-        elif manifest.http is None and manifest.pin != definition.pin:
+    manifests = {manifest.tool: manifest for manifest in reviewed.of_server(name)}
+    offered = {definition.name: definition for definition in definitions}
+    count = len(manifests.keys() & offered.keys())
+    findings = [Finding("ok", f"servers.{name}", f"{count} tools reviewed")]
+    for tool in sorted(offered.keys() - manifests.keys()):
+        message = "not in the manifest, so it does not exist; see `detent tools import`"
+        findings.append(Finding("warning", f"{name}/{tool}", message))
+    for tool, manifest in sorted(manifests.items()):
+        if tool not in offered:
+            message = "in the manifest, but the server does not offer it; remove it there"
+            findings.append(Finding("warning", f"{name}/{tool}", message))
+        elif manifest.http is None and manifest.pin != offered[tool].pin:
             message = "does not match its pin; review its definition"
-            findings.append(Finding("error", f"{name}/{definition.name}", message))
-    reviewed = sum((name, definition.name) in catalogue.tools for definition in definitions)
-    return [Finding("ok", f"servers.{name}", f"{reviewed} tools reviewed"), *findings]
+            findings.append(Finding("error", f"{name}/{tool}", message))
+    return findings
 
 
-async def definitions_of(
-    settings: Settings, environ: Mapping[str, str], name: str
+def _lenders(settings: Settings, name: str, reviewed: CurrentCatalogue) -> list[Finding]:
+    """Find tools that want a credential nobody lends."""
+    known = {"none", *settings.credentials}
+    return [
+        Finding(
+            "warning",
+            manifest.resource_id,
+            f"wants a credential of {manifest.credential.broker}; add that to `credentials`",
+        )
+        for manifest in reviewed.of_server(name)
+        if manifest.credential.broker not in known
+    ]
+
+
+async def _defined(
+    builder: Builder, name: str, reviewed: CurrentCatalogue
 ) -> tuple[ToolDefinition, ...]:
-    """Return the tools one server defines now. Raises ConfigError, UpstreamFailed."""
-    if name not in settings.servers:
-        known = ", ".join(settings.servers) or "none"
-        raise ConfigError((f"servers.{name}: not configured; there are: {known}",))
-    builder = Builder(
-        settings, Secrets(settings, environ), find_opa(settings.policy.opa, TOOLS).path
-    )
-    catalogue = CurrentCatalogue(NOTHING)
-    upstream = builder.upstream(name, catalogue, lambda: None)
+    """Return the tools a server defines now. Raises ConfigError, UpstreamFailed."""
+    upstream = builder.upstream(name, reviewed, lambda: None)
     try:
         await upstream.start()
         return await upstream.definitions()
     finally:
         await upstream.stop()
+
+
+async def definitions_of(
+    settings: Settings, environ: Mapping[str, str], name: str
+) -> tuple[ToolDefinition, ...]:
+    """Return the tools one MCP server defines now. Raises ConfigError, UpstreamFailed."""
+    server = settings.servers.get(name)
+    if server is None:
+        known = ", ".join(settings.servers) or "none"
+        raise ConfigError((f"servers.{name}: not configured; there are: {known}",))
+    if server.http is not None:
+        cure = "describe its requests in tools/<server>/data.yaml, see policies/README.md"
+        raise ConfigError((f"servers.{name}: an HTTP service says nothing of its tools; {cure}",))
+    return await _defined(
+        Builder(settings, Secrets(settings, environ)), name, CurrentCatalogue(NOTHING)
+    )

@@ -18,11 +18,14 @@ from proxy.model.token import new_id
 from proxy.monitors.alerts.delivery import AlertDelivery
 from proxy.observability.metrics import Metrics
 from proxy.pdp.base import PolicyEngine, StagedBundle
+from proxy.pdp.bundle import discard
 from proxy.pdp.decision import DecisionPoint
 from proxy.pipeline.admit import Admission
 from proxy.pipeline.resolve import Resolver
 from proxy.stores.base import Store
 from proxy.upstream.registry import Registry
+
+SETTLE_S = 2.0
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +56,9 @@ class Gateway:
         self.parts = parts
         self._bundle = bundle
         self._delivering: asyncio.Task[None] | None = None
+        self._reloading = asyncio.Lock()
         self._exits = contextlib.AsyncExitStack()
+        self._exits.push_async_callback(self._close_clients)
         self._quarantined: frozenset[str] = frozenset()
         self._noting: set[asyncio.Task[None]] = set()
 
@@ -78,7 +83,7 @@ class Gateway:
             self._exits.push_async_callback(parts.registry.stop)
             await parts.registry.start()
         except BaseException:
-            await self._exits.aclose()
+            await self.stop()
             raise
 
     async def drain(self, drain_s: float) -> None:
@@ -90,22 +95,39 @@ class Gateway:
                 await self.parts.flights.landed()
 
     async def stop(self) -> None:
-        """Stop everything that start started."""
+        """Stop what was started and close what was made; a second time changes nothing.
+
+        Calls that were cut first write down what became of them.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(SETTLE_S):
+                await self.parts.flights.landed()
         await self._exits.aclose()
 
     async def reload_policy(self) -> str:
         """Serve the bundle as it is in its directory now; return the revision.
 
-        A broken one changes nothing, alerts, and raises PolicyError.
+        A broken one changes nothing, alerts, and raises PolicyError. One reload at a time: the
+        manifests in force are always those of the bundle that decides.
         """
+        async with self._reloading:
+            try:
+                return await self._reload()
+            except PolicyError as error:
+                self.parts.metrics.policy_refused()
+                await self._alert("policy-reload-failed", f"the last good policy stays: {error}")
+                raise
+
+    async def _reload(self) -> str:
         parts = self.parts
+        bundle, catalogue = await asyncio.to_thread(parts.source.stage)
         try:
-            bundle, catalogue = await asyncio.to_thread(parts.source.stage)
             await parts.policy.reload(bundle)
-        except PolicyError as error:
-            parts.metrics.policy_refused()
-            await self._alert("policy-reload-failed", f"the last good policy stays: {error}")
+        except PolicyError:
+            discard(bundle)
             raise
+        replaced, self._bundle = self._bundle, bundle
+        discard(replaced)
         parts.catalogue.replace(catalogue)
         parts.resolver.replace(catalogue.tools)
         parts.metrics.policy_loaded(bundle.revision)
@@ -148,4 +170,8 @@ class Gateway:
             self._delivering.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._delivering
+
+    async def _close_clients(self) -> None:
+        """Close the connections to servers and receivers, which are made before anything starts."""
+        await self.parts.registry.stop()
         await self.parts.alert_http.aclose()

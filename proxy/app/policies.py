@@ -1,6 +1,7 @@
 """The policy bundle as the gateway lives with it: staged, checked on its suites, replaced whole."""
 
 import asyncio
+import contextlib
 import json
 import tempfile
 from collections.abc import Awaitable, Callable, Sequence
@@ -11,7 +12,7 @@ from proxy.errors import PolicyInvalid
 from proxy.model.ledger import Limits
 from proxy.model.tool import ToolManifest
 from proxy.pdp.base import QueryAnswer, StagedBundle
-from proxy.pdp.bundle import stage
+from proxy.pdp.bundle import discard, stage
 from proxy.pdp.managed_opa import ManagedOpa
 from proxy.pdp.manifests import Catalogue, load_catalogue
 from proxy.pdp.rego_tests import RegoReport, opa_test
@@ -56,9 +57,16 @@ class PolicySource:
 
     def stage(self) -> tuple[StagedBundle, Catalogue]:
         """Copy and check the directory as it is now, and read its suites. Raises PolicyInvalid."""
-        bundle = stage(self._directory, Path(self._private.name), self._opa)
-        catalogue = load_catalogue(bundle.directory)
-        self._cases = {bundle.revision: load_suites(self._directory, catalogue)}
+        with contextlib.ExitStack() as unless_read:
+            try:
+                bundle = stage(self._directory, Path(self._private.name), self._opa)
+            except OSError as error:
+                cure = f"make room in {tempfile.gettempdir()}"
+                raise PolicyInvalid(f"it cannot be copied ({error.strerror}); {cure}") from None
+            unless_read.callback(discard, bundle)
+            catalogue = load_catalogue(bundle.directory)
+            self._cases = {bundle.revision: load_suites(self._directory, catalogue)}
+            unless_read.pop_all()
         return bundle, catalogue
 
     async def probe(self, bundle: StagedBundle, query: Query) -> None:
@@ -74,7 +82,7 @@ class PolicySource:
         async def ask(path: str, body: bytes) -> QueryAnswer:
             return await query(path, body, CASE_DEADLINE_S)
 
-        return await run_suites(self._cases.get(bundle.revision, ()), ask)
+        return await run_suites(self._cases[bundle.revision], ask)
 
     def cleanup(self) -> None:
         """Remove the copies."""
@@ -100,7 +108,10 @@ class PolicyReport:
 
 
 async def check_policies(directory: Path, opa: Path) -> PolicyReport:
-    """Run the Rego tests and the suites of a bundle on a real OPA. Raises PolicyInvalid."""
+    """Run the Rego tests and the suites of a bundle on a real OPA.
+
+    Raises PolicyInvalid, PolicyUnavailable.
+    """
     source = PolicySource(directory, opa)
     engine = ManagedOpa(opa)
     try:

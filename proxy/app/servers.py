@@ -5,16 +5,18 @@ import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import uvicorn
 
+from proxy.app.secrets import Tls
+from proxy.config.settings import Address
 from proxy.errors import ConfigError
 from proxy.ingress.protocol import GuardedProtocol
 
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
+CLOSE_S = 2
 
 ASGIApp = Callable[
     [
@@ -32,14 +34,17 @@ class Port:
 
     app: ASGIApp
     socket: socket.socket
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
+    tls: Tls | None = None
 
     @property
     def address(self) -> str:
         """`host:port` as bound."""
-        name = self.socket.getsockname()
-        return f"{name[0]}:{name[1]}"
+        return authority(*self.socket.getsockname()[:2])
+
+    @property
+    def url(self) -> str:
+        """The address with its scheme."""
+        return f"{'https' if self.tls else 'http'}://{self.address}"
 
 
 class QuietServer(uvicorn.Server):
@@ -54,9 +59,9 @@ class QuietServer(uvicorn.Server):
 class Servers:
     """Serves until told to stop."""
 
-    def __init__(self, ports: tuple[Port, ...], drain_s: float) -> None:
+    def __init__(self, ports: tuple[Port, ...]) -> None:
         self._ports = ports
-        self._servers = [QuietServer(_config(port, drain_s)) for port in ports]
+        self._servers = [QuietServer(_config(port)) for port in ports]
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -64,40 +69,66 @@ class Servers:
         """`host:port` of each port, as bound."""
         return tuple(port.address for port in self._ports)
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Where each port is served."""
+        return tuple(port.url for port in self._ports)
+
     async def start(self) -> None:
-        """Begin to accept."""
+        """Begin to accept. When one port cannot, none does."""
         pairs = zip(self._servers, self._ports, strict=True)
         self._tasks = [
             asyncio.create_task(server.serve(sockets=[port.socket])) for server, port in pairs
         ]
-        while not all(server.started for server in self._servers):
-            ended = [task for task in self._tasks if task.done()]
-            for task in ended:
-                task.result()
-            await asyncio.sleep(0.005)
+        try:
+            while not all(server.started for server in self._servers):
+                for task in self._tasks:
+                    if task.done():
+                        task.result()
+                await asyncio.sleep(0.005)
+        except BaseException:
+            await self._end(return_exceptions=True)
+            raise
 
     async def stop(self) -> None:
-        """Stop accepting, let requests under way end (bounded by the drain), close."""
+        """Stop accepting, give answers under way two seconds to leave, close."""
+        await self._end(return_exceptions=False)
+
+    def close(self) -> None:
+        """Let go of the addresses, also of those that were never served."""
+        for port in self._ports:
+            port.socket.close()
+
+    async def _end(self, *, return_exceptions: bool) -> None:
         for server in self._servers:
             server.should_exit = True
-        await asyncio.gather(*self._tasks)
+        await asyncio.gather(*self._tasks, return_exceptions=return_exceptions)
 
 
-def bind(host: str, port: int) -> socket.socket:
-    """Bind a listening address; port 0 takes a free one. Raises ConfigError."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+def authority(host: str, port: int) -> str:
+    """Return `host:port` as a URL has it (RFC 3986 section 3.2)."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def bind(address: Address) -> socket.socket:
+    """Bind a listening address; port 0 takes a free one.
+
+    Raises ConfigError, whose cause is the OSError.
+    """
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_STREAM)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        sock.bind((host, port))
+        sock.bind((address.host, address.port))
     except OSError as error:
         sock.close()
+        where = authority(address.host, address.port)
         cure = f"{error.strerror}; stop what listens there or change `listen`"
-        raise ConfigError((f"cannot listen on {host}:{port}: {cure}",)) from None
+        raise ConfigError((f"cannot listen on {where}: {cure}",)) from error
     return sock
 
 
-def _config(port: Port, drain_s: float) -> uvicorn.Config:
+def _config(port: Port) -> uvicorn.Config:
     return uvicorn.Config(
         port.app,
         http=GuardedProtocol,
@@ -110,7 +141,7 @@ def _config(port: Port, drain_s: float) -> uvicorn.Config:
         proxy_headers=False,
         backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=max(1, round(drain_s)),
-        ssl_certfile=port.tls_cert,
-        ssl_keyfile=port.tls_key,
+        timeout_graceful_shutdown=CLOSE_S,
+        ssl_certfile=port.tls.cert if port.tls else None,
+        ssl_keyfile=port.tls.key if port.tls else None,
     )

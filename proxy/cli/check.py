@@ -8,11 +8,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-from proxy.app.checks import Finding, examine
+from proxy.app.checks import examine
 from proxy.cli.options import config_option, json_option, settings_of
+from proxy.cli.tables import print_table
 
 COLOURS = {"ok": "green", "warning": "yellow", "error": "red"}
 
@@ -30,13 +30,6 @@ def check(config: Path, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings]))
     else:
-        Console().print(_table(findings))
+        rows = ((Text(one.level, COLOURS[one.level]), one.what, one.message) for one in findings)
+        print_table(("", "what", "finding"), rows)
     sys.exit(1 if any(finding.level == "error" for finding in findings) else 0)
-
-
-def _table(findings: list[Finding]) -> Table:
-    table = Table("", "what", "finding")
-    for finding in findings:
-        colour = COLOURS[finding.level]
-        table.add_row(f"[{colour}]{finding.level}[/{colour}]", finding.what, finding.message)
-    return table

@@ -6,16 +6,28 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 import httpx
-from rich.console import Console
-from rich.table import Table
 
 from proxy.cli.options import json_option
+from proxy.cli.tables import print_table
 
 TIMEOUT_S = 10.0
 FINDING, UNAVAILABLE = 1, 3
+
+
+def _base(_context: click.Context, _parameter: click.Parameter, url: str) -> str:
+    """Return a base URL without its last slash. Raises BadParameter."""
+    try:
+        parts = urlsplit(url)
+        is_base = parts.scheme in {"http", "https"} and parts.hostname and parts.port != 0
+    except ValueError:
+        is_base = False
+    if not is_base:
+        raise click.BadParameter("give it as http://127.0.0.1:8788")
+    return url.rstrip("/")
 
 
 def operator_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -23,6 +35,7 @@ def operator_options(command: Callable[..., None]) -> Callable[..., None]:
     command = click.option(
         "--url",
         default=lambda: os.environ.get("DETENT_URL", "http://127.0.0.1:8788"),
+        callback=_base,
         help="The operators' port (default: $DETENT_URL or http://127.0.0.1:8788).",
     )(command)
     return click.option(
@@ -69,34 +82,48 @@ def sessions(url: str, token_file: Path | None, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(answer))
         return
-    table = Table("session", "tenant", "agent", "mode", "state", "opened")
-    for row in answer["sessions"]:
-        table.add_row(
-            *(str(row[key]) for key in ("id", "tenant", "agent", "mode", "state")),
-            str(row["opened_at"]),
-        )
-    Console().print(table)
+    columns = ("id", "tenant", "agent", "mode", "state", "opened_at")
+    rows = ([str(row[column]) for column in columns] for row in answer["sessions"])
+    print_table(("session", "tenant", "agent", "mode", "state", "opened"), rows)
 
 
 def ask(method: str, url: str, token_file: Path | None, body: dict[str, Any] | None) -> Any:
     """Ask the operators' port; exits with 3 when it cannot be reached, 1 when it refuses.
 
-    503 is an answer: the halt holds locally.
+    503 is an answer: the halt holds locally. Raises UsageError without a usable token.
     """
-    token = (
-        token_file.read_text().strip() if token_file else os.environ.get("DETENT_OPERATOR_TOKEN")
-    )
-    if not token:
-        raise click.UsageError("set DETENT_OPERATOR_TOKEN or give --token-file")
+    answer = _answer(method, url, _token(token_file), body)
+    if answer is None:
+        click.echo(f"detent: no answer from {url}; is the gateway running there?", err=True)
+        sys.exit(UNAVAILABLE)
+    status, document = answer
+    if httpx.codes.is_success(status) or "halted_locally" in document:
+        return document
+    click.echo(f"detent: {status}: {document.get('detail', 'refused')}", err=True)
+    sys.exit(FINDING)
+
+
+def _answer(
+    method: str, url: str, token: str, body: dict[str, Any] | None
+) -> tuple[int, dict[str, Any]] | None:
+    """Return status and JSON object; None when what is there is not our gateway."""
     headers = {"Authorization": f"Bearer {token}"}
     try:
         with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
             answer = client.request(method, url, json=body, headers=headers)
             document = answer.json()
-    except (httpx.HTTPError, ValueError):
-        click.echo(f"detent: no answer from {url}; is the gateway running there?", err=True)
-        sys.exit(UNAVAILABLE)
-    if answer.is_success or "halted_locally" in document:
-        return document
-    click.echo(f"detent: {answer.status_code}: {document.get('detail', 'refused')}", err=True)
-    sys.exit(FINDING)
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError):
+        return None
+    return (answer.status_code, document) if isinstance(document, dict) else None
+
+
+def _token(file: Path | None) -> str:
+    if file is None:
+        token = os.environ.get("DETENT_OPERATOR_TOKEN", "")
+    else:
+        token = file.read_text(encoding="utf-8", errors="replace").strip()
+    if not token:
+        raise click.UsageError("set DETENT_OPERATOR_TOKEN or give --token-file")
+    if not (token.isascii() and token.isprintable()):
+        raise click.UsageError("the operator token is not one line of ASCII; copy it again")
+    return token

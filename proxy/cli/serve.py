@@ -5,22 +5,27 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Awaitable, Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import click
 import uvloop
 
 from proxy.app.assemble import Assembled, assemble
+from proxy.app.gateway import Gateway
 from proxy.cli.options import config_option, settings_of
 from proxy.config import Settings
 from proxy.errors import PolicyError
 from proxy.observability.logs import configure
 from proxy.observability.masking import Masker
 
+LEVELS = ("debug", "info", "warning", "error", "critical")
+
 
 @click.command()
 @config_option
-@click.option("--log-level", default="info", show_default=True)
+@click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
 def serve(config: Path, log_level: str) -> None:
     """Serve agents and operators until SIGTERM.
 
@@ -41,36 +46,71 @@ async def _serve(settings: Settings, log_level: str) -> None:
 
 
 async def _run(built: Assembled) -> None:
-    servers = built.bind()
-    await built.gateway.start()
-    stop = asyncio.Event()
-    tasks: set[asyncio.Task[None]] = set()
-
-    def later(work: asyncio.Task[None]) -> None:
-        tasks.add(work)
-        work.add_done_callback(tasks.discard)
-
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGUSR1, lambda: later(loop.create_task(_halt(built))))
-    loop.add_signal_handler(signal.SIGHUP, lambda: later(loop.create_task(_reload(built))))
-    try:
+    gateway = built.gateway
+    async with contextlib.AsyncExitStack() as exits:
+        exits.push_async_callback(gateway.stop)
+        servers = built.bind()
+        exits.callback(servers.close)
+        signals = Signals(gateway)
+        exits.push_async_callback(signals.finished)
+        if not await signals.unless_stopped(gateway.start()):
+            return
+        signals.started.set()
         await servers.start()
-        agents, operators = servers.addresses
-        click.echo(f"agents on http://{agents}, operators on http://{operators}", err=True)
-        sys.stderr.flush()
-        await stop.wait()
-        await built.gateway.drain(built.settings.drain)
-        await servers.stop()
-    finally:
-        await built.gateway.stop()
+        exits.push_async_callback(servers.stop)
+        agents, operators = servers.urls
+        click.echo(f"agents on {agents}, operators on {operators}", err=True)
+        await signals.stop.wait()
+        await gateway.drain(built.settings.drain)
 
 
-async def _halt(built: Assembled) -> None:
-    await built.gateway.halt("signal", "SIGUSR1")
+class Signals:
+    """What the signals of this process ask for.
 
+    A halt or a reload that comes too early waits for the start, and is done before anything is
+    served. SIGTERM and SIGINT give the start up.
+    """
 
-async def _reload(built: Assembled) -> None:
-    with contextlib.suppress(PolicyError):
-        await built.gateway.reload_policy()
+    def __init__(self, gateway: Gateway) -> None:
+        self.stop = asyncio.Event()
+        self.started = asyncio.Event()
+        self._gateway = gateway
+        self._tasks: set[asyncio.Task[None]] = set()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop.set)
+        loop.add_signal_handler(signal.SIGUSR1, self._later, self._halt)
+        loop.add_signal_handler(signal.SIGHUP, self._later, self._reload)
+
+    async def unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do the work or, when told to stop, give it up; return whether it is done."""
+        working, stopping = asyncio.create_task(work), asyncio.create_task(self.stop.wait())
+        await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
+        for task in (working, stopping):
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await working
+        return not working.cancelled()
+
+    async def finished(self) -> None:
+        """Let end what signals have begun."""
+        if not self.started.is_set():
+            for task in self._tasks:
+                task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _later(self, work: Callable[[], Awaitable[None]]) -> None:
+        task = asyncio.get_running_loop().create_task(self._once_started(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _once_started(self, work: Callable[[], Awaitable[None]]) -> None:
+        await self.started.wait()
+        await work()
+
+    async def _halt(self) -> None:
+        await self._gateway.halt("signal", "SIGUSR1")
+
+    async def _reload(self) -> None:
+        with contextlib.suppress(PolicyError):  # told by an alert and in the log
+            await self._gateway.reload_policy()

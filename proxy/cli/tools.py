@@ -27,13 +27,17 @@ def import_(server: str, config: Path, output: Path | None) -> None:
 
     Effects are guesses on the careful side: read every entry before you commit it.
     """
+    if output is not None and output.exists():
+        raise click.UsageError(f"{output} exists; write the draft elsewhere and compare")
     settings = settings_of(config)
     draft = draft_manifest(server, asyncio.run(definitions_of(settings, os.environ, server)))
     if output is None:
         click.echo(draft, nl=False)
         return
-    if output.exists():
-        raise click.UsageError(f"{output} exists; write the draft elsewhere and compare")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text(draft)
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(draft, encoding="utf-8")
+    except OSError as error:
+        message = f"{output} cannot be written ({error.strerror}); name another file"
+        raise click.UsageError(message) from None
     click.echo(f"wrote {output}: review effect, risk, sinks and recovery of every tool")

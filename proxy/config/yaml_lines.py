@@ -13,9 +13,11 @@ Lines = dict[tuple[object, ...], int]
 def read_yaml(file: Path) -> tuple[dict[str, Any], Lines]:
     """Return the file's block and the line (from 1) of every path in it. Raises ConfigError."""
     try:
-        node = yaml.compose(file.read_text(), Loader=yaml.SafeLoader)
+        node = yaml.compose(file.read_text(encoding="utf-8"), Loader=yaml.SafeLoader)
     except OSError as error:
         raise ConfigError((f"{file}: cannot be read ({error.strerror}); check the path",)) from None
+    except UnicodeDecodeError:
+        raise ConfigError((f"{file.name}:1: not UTF-8; save it as UTF-8",)) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = mark.line + 1 if mark else 1
@@ -37,7 +39,11 @@ def _value(node: yaml.Node, path: tuple[object, ...], lines: Lines, problems: li
     if isinstance(node, yaml.SequenceNode):
         return [_value(item, (*path, n), lines, problems) for n, item in enumerate(node.value)]
     if not isinstance(node, yaml.MappingNode):
-        return yaml.SafeLoader("").construct_object(node)
+        try:
+            return yaml.SafeLoader("").construct_object(node)
+        except (yaml.YAMLError, ValueError):
+            problems.append(f"{lines[path]}: not a plain value; quote it")
+            return None
     block: dict[str, Any] = {}
     for key_node, value_node in node.value:
         key = str(key_node.value)

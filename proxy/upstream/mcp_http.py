@@ -71,6 +71,12 @@ class McpHttp:
 
     async def definitions(self) -> tuple[ToolDefinition, ...]:
         """Return its tools. Raises UpstreamFailed."""
+        try:
+            return await self._listed()
+        except SessionOver:  # a list has no effect, so it may be asked for again
+            return await self._listed()
+
+    async def _listed(self) -> tuple[ToolDefinition, ...]:
         session, spoken = await self._opened()
 
         async def page(method: str, params: bytes) -> Message:

@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from json.decoder import JSONDecoder, scanstring  # type: ignore[attr-defined]  # public in use
+from json import JSONDecoder
 from typing import Any
 from urllib.parse import quote
 
@@ -84,17 +84,17 @@ def placement_of(binding: HttpBinding) -> Placement:
 def _members(canonical: str) -> dict[str, tuple[str, Any]]:
     """Return each member of a canonical object: its text, name included, and its value.
 
-    Raises UpstreamFailed when there is a space, or anything else RFC 8785 does not write.
+    Raises UpstreamFailed when it is not one object, without a space between its members.
     """
     members: dict[str, tuple[str, Any]] = {}
     at = 1
     try:
         while canonical[at] == '"':
-            name, end = scanstring(canonical, at + 1)
-            value, after = _VALUE.raw_decode(canonical, end + 1)
-            members[name] = (canonical[at:after], value)
+            name, colon = _VALUE.raw_decode(canonical, at)
+            value, after = _VALUE.raw_decode(canonical, colon + 1)
+            members[name] = (f"{canonical[at:colon]}:{canonical[colon + 1 : after]}", value)
             at = after + (canonical[after] == ",")
-    except (ValueError, IndexError) as broken:
+    except (ValueError, IndexError, RecursionError) as broken:
         raise UpstreamFailed("the arguments are not a canonical object") from broken
     if "{" + ",".join(text for text, _ in members.values()) + "}" != canonical:
         raise UpstreamFailed("the arguments are not a canonical object")

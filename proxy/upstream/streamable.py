@@ -104,7 +104,7 @@ class Endpoint:
             return message, response.headers.get("Mcp-Session-Id", "")
 
     def tell(self, session: Session, body: bytes) -> None:
-        """Send a notification or an answer in the background, if not too many are under way."""
+        """Send a notification or an answer in the background."""
         self._kindly(self._post({**self._headers, **session.headers("")}, body, COURTESY_S))
 
     async def notify(self, session: Session, body: bytes) -> None:
@@ -150,7 +150,8 @@ class Endpoint:
         if message.method == "notifications/tools/list_changed":
             self._on_changed()
         elif message.method is not None and message.id is not None:
-            self.tell(session, reply(message))
+            if len(self._courtesies) < MAX_COURTESIES:  # what a server may make us do is bounded
+                self.tell(session, reply(message))
 
     def _post(self, headers: Mapping[str, str], body: bytes, timeout_s: float) -> EgressRequest:
         return EgressRequest("POST", self._url, headers, body, timeout_s, MAX_ANSWER_BYTES)
@@ -161,10 +162,9 @@ class Endpoint:
             raise Declined(response.status)
 
     def _kindly(self, given: EgressRequest) -> None:
-        if len(self._courtesies) < MAX_COURTESIES:
-            task = asyncio.create_task(self._quietly(self._give(given)))
-            self._courtesies.add(task)
-            task.add_done_callback(self._courtesies.discard)
+        task = asyncio.create_task(self._quietly(self._give(given)))
+        self._courtesies.add(task)
+        task.add_done_callback(self._courtesies.discard)
 
     async def _quietly(self, giving: Coroutine[None, None, None]) -> None:
         try:

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator
 
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -74,7 +75,7 @@ async def notes(wire: Wire) -> AsyncIterator[HttpUpstream]:
 
 
 def call(user: str, note: str = "1") -> UpstreamCall:
-    arguments = json.dumps({"note": note, "user": user}, ensure_ascii=False).encode()
+    arguments = rfc8785.dumps({"note": note, "user": user})
     return UpstreamCall(READ, arguments, 5)
 
 
@@ -106,7 +107,7 @@ async def test_what_is_data_stays_in_its_segment(
 def test_no_text_changes_the_shape_of_the_target(user: str, note: str, query: str) -> None:
     """Whatever is filled in, the path has its five segments and the query its one parameter."""
     placement = Placement(BINDING)
-    arguments = json.dumps({"user": user, "note": note, "q": query}).encode()
+    arguments = json.dumps({"note": note, "q": query, "user": user}, separators=(",", ":")).encode()
     try:
         placed = placement.place(arguments)
     except UpstreamFailed:

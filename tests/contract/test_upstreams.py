@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
+import rfc8785
 
 from proxy.egress.addresses import AddressPolicy
 from proxy.egress.client import EgressClient
@@ -93,7 +94,7 @@ def manifest(tool: str) -> ToolManifest:
 
 
 def call(tool: str, text: str, timeout_s: float = 10) -> UpstreamCall:
-    return UpstreamCall(manifest(tool), json.dumps({"text": text}).encode(), timeout_s)
+    return UpstreamCall(manifest(tool), rfc8785.dumps({"text": text}), timeout_s)
 
 
 def free_port() -> int:
@@ -231,6 +232,6 @@ async def test_pins_are_the_same_over_stdio_and_in_both_eras(
 async def test_arguments_arrive_as_they_were_decided_on(tool: Tool) -> None:
     """Numbers, escapes and other scripts are what the tool reads."""
     text = '\u00e9\u4e16"\\\u2028😀'
-    arguments = json.dumps({"number": 0.1, "text": text}, ensure_ascii=False).encode()
+    arguments = rfc8785.dumps({"number": 0.1, "text": text})
     await tool.upstream.call(replace(call("echo", ""), arguments=arguments), nothing)
     assert f"{text} echo:0.1\n" in tool.log.read_text()

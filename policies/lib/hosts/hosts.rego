@@ -3,22 +3,19 @@ package detent.lib.hosts
 
 import future.keywords.not
 
-# The host a URL, a host name, an address or `host:port` names, in lower case. Undefined for
+# The host that a URL, a name, an address or `host:port` names, in lower case. Undefined for
 # whatever is doubtful: user information, backslashes, spaces, percent signs, other schemes.
-of(value) := host if {
-	is_string(value)
+of(text) := host if {
 	some grammar in [url, authority]
-	[[_, found, _]] := regex.find_all_string_submatch_n(grammar, value, 1)
+	[[_, found, _]] := regex.find_all_string_submatch_n(grammar, text, 1)
 	host := lower(trim(found, "[]"))
 	is_plausible(host)
 }
 
-of(value) := lower(value) if {
-	is_string(value)
-	is_ipv6(value)
-}
+of(text) := lower(text) if is_ipv6(text)
 
-# The same, when the gateway reads that host too: its normalised URLs are `input.context.urls`.
+# The same for any value; of a URL only when the gateway, whose normalised URLs are given, reads
+# that host too.
 agreed(value, _) := of(value) if {
 	is_string(value)
 	not contains(value, "://")
@@ -26,7 +23,6 @@ agreed(value, _) := of(value) if {
 
 agreed(value, urls) := host if {
 	is_string(value)
-	contains(value, "://")
 	host := of(value)
 	some url in urls
 	of(url) == host

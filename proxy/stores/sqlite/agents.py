@@ -2,11 +2,11 @@
 
 import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import datetime
 
-from proxy.model.kill import Scope, ScopeKind
-from proxy.stores.sqlite.rows import micros, scope_key, scope_keys, scope_of
+from proxy.model.kill import Scope, ScopeKind, scopes_of
+from proxy.stores.sqlite.rows import micros, scope_key, scope_of
 
 _LOCK_REASON = "SELECT reason FROM agent_locks WHERE tenant = ? AND agent = ?"
 _LOCK = """
@@ -25,11 +25,9 @@ ON CONFLICT (scope) DO UPDATE SET actor = excluded.actor, at = excluded.at
 _TOGGLE_OFF = "DELETE FROM dry_run_toggles WHERE scope = ?"
 _TOGGLES = "SELECT scope FROM dry_run_toggles ORDER BY scope"
 _STANDING = """
-SELECT (SELECT reason FROM agent_locks WHERE tenant = :tenant AND agent = :agent),
-       (SELECT json_group_array(label) FROM agent_labels
-        WHERE tenant = :tenant AND agent = :agent),
-       EXISTS (SELECT 1 FROM dry_run_toggles
-               WHERE scope IN (SELECT value FROM json_each(:scopes)))
+SELECT (SELECT reason FROM agent_locks WHERE tenant = ?1 AND agent = ?2),
+       (SELECT json_group_array(label) FROM agent_labels WHERE tenant = ?1 AND agent = ?2),
+       EXISTS (SELECT 1 FROM dry_run_toggles WHERE scope IN (?3, ?4, ?5, ?6))
 """
 
 
@@ -77,9 +75,10 @@ def dry_run_scopes(connection: sqlite3.Connection) -> tuple[Scope, ...]:
 
 
 def standing(
-    connection: sqlite3.Connection, tenant: str, agent: str, scopes: Sequence[Scope]
+    connection: sqlite3.Connection, tenant: str, agent: str, session_id: str
 ) -> tuple[str | None, tuple[str, ...], bool]:
-    """Return (reason of the lock, labels, whether a dry-run toggle covers any of the scopes)."""
-    row = {"tenant": tenant, "agent": agent, "scopes": scope_keys(scopes)}
-    ((reason, labels, dry_run),) = connection.execute(_STANDING, row).fetchall()
+    """Return (reason of the lock, labels, whether a dry-run toggle covers the session)."""
+    scopes = map(scope_key, scopes_of(tenant, agent, session_id))
+    row = connection.execute(_STANDING, (tenant, agent, *scopes)).fetchall()
+    ((reason, labels, dry_run),) = row
     return reason, tuple(json.loads(labels)), bool(dry_run)

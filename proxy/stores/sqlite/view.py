@@ -1,22 +1,24 @@
 """What a decision needs to know of a session and its agent: a few indexed point reads."""
 
 import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
 from proxy.model.decision import Verdict
-from proxy.model.kill import scopes_of
 from proxy.model.ledger import Limits, Outcome
 from proxy.model.session import BudgetView, RecentStep, Session, SessionView
 from proxy.stores.sqlite import agents, budgets
-from proxy.stores.sqlite.rows import micros
+from proxy.stores.sqlite.rows import Row, micros
 
 RECENT_STEPS = 10
 
-_NEXT_NUMBER = "SELECT coalesce(max(number), 0) + 1 FROM steps WHERE session_id = ?"
-_RECENT = """
-SELECT decisions.resource_id, decisions.verdict, decisions.dry_run, steps.state
-FROM decisions LEFT JOIN steps ON steps.step_id = decisions.step_id
-WHERE decisions.session_id = ? ORDER BY decisions.seq DESC LIMIT ?
+_LAST_STEPS = """
+SELECT number, step_id, state FROM steps WHERE session_id = ? ORDER BY number DESC LIMIT ?
+"""
+_LAST_DECISIONS = """
+SELECT step_id, resource_id, verdict, dry_run FROM decisions
+WHERE session_id = ? ORDER BY seq DESC LIMIT ?
 """
 
 
@@ -25,32 +27,45 @@ def view(
 ) -> SessionView:
     """Return the view of a session at a time; `recent` is oldest first, refusals included.
 
-    The session's limit is its own `risk_limit`, the agent's comes from `limits`.
+    The session's limit is its own `risk_limit`, the agent's comes from `limits`. All of it is one
+    snapshot.
     """
-    ((step,),) = connection.execute(_NEXT_NUMBER, (session.id,)).fetchall()
-    scopes = scopes_of(session.tenant, session.agent, session.id)
-    locked, labels, dry_run = agents.standing(connection, session.tenant, session.agent, scopes)
+    tenant, agent = session.tenant, session.agent
     at_us = micros(at)
-    own = budgets.balance(connection, budgets.session_account(session.id), None, at_us)
-    account = budgets.agent_account(session.tenant, session.agent)
-    shared = budgets.balance(connection, account, limits.window_s, at_us)
+    with _snapshot(connection):
+        locked, labels, dry_run = agents.standing(connection, tenant, agent, session.id)
+        own = budgets.balance(connection, budgets.session_account(session.id), None, at_us)
+        rolling = budgets.agent_account(tenant, agent)
+        shared = budgets.balance(connection, rolling, limits.window_s, at_us)
+        steps = connection.execute(_LAST_STEPS, (session.id, RECENT_STEPS)).fetchall()
+        decisions = connection.execute(_LAST_DECISIONS, (session.id, RECENT_STEPS)).fetchall()
     return SessionView(
         session=session,
-        step=step,
+        step=steps[0][0] + 1 if steps else 1,
         budget=BudgetView(session.risk_limit, *own),
         agent_budget=BudgetView(limits.agent_risk, *shared),
         labels=labels,
         locked=locked,
         dry_run=dry_run,
-        recent=_recent(connection, session.id),
+        recent=_recent(steps, decisions),
     )
 
 
-def _recent(connection: sqlite3.Connection, session_id: str) -> tuple[RecentStep, ...]:
-    rows = connection.execute(_RECENT, (session_id, RECENT_STEPS)).fetchall()
+@contextmanager
+def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
+def _recent(steps: Sequence[Row], decisions: Sequence[Row]) -> tuple[RecentStep, ...]:
+    """Join decisions and steps, newest first both; a step and its decision are written together."""
+    states = {step_id: state for _number, step_id, state in steps}
     return tuple(
-        RecentStep(tool, verdict, state or _outcome_without_step(verdict, dry_run))
-        for tool, verdict, dry_run, state in reversed(rows)
+        RecentStep(tool, verdict, states.get(step_id) or _outcome_without_step(verdict, dry_run))
+        for step_id, tool, verdict, dry_run in reversed(decisions)
     )
 
 

@@ -22,6 +22,8 @@ def test_every_key_knows_its_line(tmp_path: Path) -> None:
         ("a: [1\n", "detent.yaml:2: not YAML; check indentation and quotes"),
         ("- a\n", "detent.yaml:1: a block of settings is needed; see README"),
         ("", "detent.yaml:1: a block of settings is needed; see README"),
+        ("a: 1\nb: !run x\n", "detent.yaml:2: not a plain value; quote it"),
+        ("a: 1\nb: [2026-99-99]\n", "detent.yaml:2: not a plain value; quote it"),
     ],
 )
 def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, problem: str) -> None:
@@ -31,6 +33,14 @@ def test_what_is_wrong_is_told_with_its_line(tmp_path: Path, text: str, problem:
     with pytest.raises(ConfigError) as error:
         read_yaml(file)
     assert error.value.problems == (problem,)
+
+
+def test_bytes_that_are_no_text_are_told(tmp_path: Path) -> None:
+    """The cure is the encoding."""
+    file = tmp_path / "detent.yaml"
+    file.write_bytes(b"a: \xff\n")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        read_yaml(file)
 
 
 def test_a_missing_file_is_told_with_its_path(tmp_path: Path) -> None:

@@ -8,15 +8,14 @@ from typing import Any
 
 import pytest
 
-from proxy.egress.addresses import AddressPolicy
-from proxy.egress.client import EgressClient, EgressLimits
-from proxy.errors import OutcomeUnknown, Refused, UpstreamFailed
+from proxy.egress.client import EgressClient
+from proxy.errors import OutcomeUnknown, UpstreamFailed
 from proxy.model.tool import Effect, ToolManifest
 from proxy.upstream.base import UpstreamCall
 from proxy.upstream.mcp_http import McpHttp
 from proxy.upstream.mcp_wire import Era
+from tests.harness.mcp_on_wire import McpServer
 from tests.harness.wire import Received, Wire, answer
-from tests.unit.proxy.upstream.conftest import McpServer
 
 MakeClient = Callable[..., EgressClient]
 
@@ -35,14 +34,6 @@ def call(
 
 def nothing() -> None:
     """Nothing stands against a call."""
-
-
-def refuse() -> None:
-    raise Refused.because("killed")
-
-
-async def silence(message: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-    await asyncio.sleep(60)
 
 
 def status(code: int) -> Callable[[dict[str, Any], asyncio.StreamWriter], Any]:
@@ -236,97 +227,6 @@ async def test_a_server_error_depends_on_the_effect(
         await upstream.call(call(effect=effect), nothing)
 
 
-async def test_what_sending_raises_ends_the_call(server: McpServer, upstream: McpHttp) -> None:
-    """Not a byte of the call is sent, nor a cancellation of it."""
-    await upstream.start()
-    before = server.wire.bytes_seen
-    with pytest.raises(Refused):
-        await upstream.call(call(), refuse)
-    assert server.wire.bytes_seen == before
-
-
-async def test_a_cancelled_call_is_told(server: McpServer, upstream: McpHttp) -> None:
-    """By notifications/cancelled with its number, in its session."""
-    server.on_call = silence
-    task = asyncio.create_task(upstream.call(call(), nothing))
-    await server.wire.until(3)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    await server.wire.until(4)
-    number = json.loads(server.heard("tools/call")[0].body)["id"]
-    (told,) = server.heard("notifications/cancelled")
-    assert json.loads(told.body)["params"]["requestId"] == number
-    assert told.header("mcp-session-id") == "session-1"
-
-
-async def test_a_late_call_is_told_and_unknown(server: McpServer, upstream: McpHttp) -> None:
-    """The time-out of the call is its own."""
-    server.on_call = silence
-    with pytest.raises(OutcomeUnknown, match="in time"):
-        await upstream.call(call(timeout_s=0.2), nothing)
-    await server.wire.until(4)
-    assert len(server.heard("notifications/cancelled")) == 1
-
-
-async def test_a_stateless_call_is_cancelled_by_closing(
-    server: McpServer, upstream: McpHttp
-) -> None:
-    """There is no notification from client to server in that era."""
-    server.stateless = True
-    server.on_call = silence
-    with pytest.raises(OutcomeUnknown):
-        await upstream.call(call(timeout_s=0.2), nothing)
-    await server.wire.closed.wait()
-    assert server.heard("notifications/cancelled") == []
-
-
-async def test_a_call_cancelled_before_it_left_is_not_told(server: McpServer) -> None:
-    """The server has never heard of it: it was waiting for a connection."""
-    url, policy = server.wire.url + "/mcp", AddressPolicy(allow_private=True)
-    upstream = McpHttp("s", EgressClient(url, policy, EgressLimits(connections=1)))
-    await upstream.start()
-    server.on_call = silence
-    first = asyncio.create_task(upstream.call(call(), nothing))
-    await server.wire.until(3)
-    second = asyncio.create_task(upstream.call(call(), nothing))
-    await asyncio.sleep(0.05)
-    second.cancel()
-    await asyncio.wait({second})
-    first.cancel()
-    await asyncio.wait({first})
-    await upstream.stop()
-    (told,) = server.heard("notifications/cancelled")
-    number = json.loads(server.heard("tools/call")[0].body)["id"]
-    assert json.loads(told.body)["params"]["requestId"] == number
-
-
-async def test_a_handshake_that_hangs_failed_in_the_calls_time(
-    server: McpServer, upstream: McpHttp
-) -> None:
-    """The call is not held longer than it may take."""
-
-    async def hang(received: Received, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(60)
-
-    server.wire.handler = hang
-    with pytest.raises(UpstreamFailed, match="in time"):
-        await upstream.call(call(timeout_s=0.2), nothing)
-
-
-async def test_stop_ends_the_session(server: McpServer, upstream: McpHttp) -> None:
-    """And closes the connections."""
-    await upstream.start()
-    await upstream.stop()
-    assert server.wire.requests[-1].line.startswith("DELETE /mcp")
-
-
-async def test_stop_without_a_start(upstream: McpHttp, wire: Wire) -> None:
-    """Nothing is sent."""
-    await upstream.stop()
-    assert wire.bytes_seen == 0
-
-
 async def test_definitions_are_pinned(server: McpServer, upstream: McpHttp) -> None:
     """As the server gives them; a list that does not come failed."""
     (made,) = await upstream.definitions()
@@ -344,3 +244,23 @@ async def test_the_path_is_the_configured_one(
     upstream = McpHttp("s", make_client(path), eras=(Era.HANDSHAKE,))
     await upstream.start()
     assert {one.target for one in server.wire.requests} == {path or "/"}
+
+
+async def test_a_list_is_asked_for_again_when_the_session_is_over(
+    server: McpServer, upstream: McpHttp
+) -> None:
+    """A server that was started anew has its tools at once."""
+    usual, sessions = server.handle, ["old"]
+    server.session = "old"
+
+    async def handle(received: Received, writer: asyncio.StreamWriter) -> None:
+        if received.header("mcp-session-id") == "old" and b"tools/list" in received.body:
+            server.session = "new"
+            writer.write(answer(b"", 404))
+        else:
+            sessions.append(server.session)
+            await usual(received, writer)
+
+    server.wire.handler = handle
+    assert len(await upstream.definitions()) == 1
+    assert sessions[-1] == "new"

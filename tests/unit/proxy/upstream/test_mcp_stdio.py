@@ -14,7 +14,7 @@ from proxy.process.child import ChildSpec
 from proxy.upstream.base import UpstreamCall
 from proxy.upstream.mcp_stdio import McpStdio, Patience, child_environment
 from proxy.upstream.mcp_wire import Era
-from tests.unit.proxy.upstream.conftest import MakeScripted
+from tests.harness.scripted import MakeScripted
 
 
 def call(tool: str, arguments: bytes = b"{}", timeout_s: float = 5) -> UpstreamCall:

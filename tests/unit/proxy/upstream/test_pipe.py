@@ -14,8 +14,7 @@ from proxy.process.child import Child, ChildSpec, spawn
 from proxy.upstream.jsonrpc import Message
 from proxy.upstream.mcp_wire import Era, call_params
 from proxy.upstream.pipe import Pipe
-
-SCRIPT = Path(__file__).with_name("server.py")
+from tests.harness.scripted import SCRIPT
 
 
 @pytest.fixture

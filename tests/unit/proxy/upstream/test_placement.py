@@ -1,9 +1,11 @@
 """Arguments go to their places and nowhere else."""
 
 import json
+from typing import Any
 from urllib.parse import parse_qsl
 
 import pytest
+import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +15,10 @@ from proxy.upstream.placement import Placed, Placement, placement_of
 
 SEARCH = Placement(HttpBinding("GET", "/{kind}/search", query=("q", "tag", "limit")))
 INSERT = Placement(HttpBinding("POST", "/{table}", query=("dry",), body=("rows", "note")))
+
+
+def canonical(**values: object) -> bytes:
+    return json.dumps(values, separators=(",", ":"), sort_keys=True).encode()
 
 
 def test_every_argument_has_its_place() -> None:
@@ -32,6 +38,42 @@ def test_a_body_of_all_arguments_is_sent_as_it_is() -> None:
     arguments = b'{"a":0.1,"b":"\xc3\xa9"}'
     placement = Placement(HttpBinding("PUT", "/x", body=("a", "b")))
     assert placement.place(arguments).body is arguments
+
+
+@given(
+    st.dictionaries(
+        st.sampled_from(["a", "b", "é", "z", "\U0001f600"]),
+        st.floats(allow_nan=False, allow_infinity=False) | st.text() | st.lists(st.booleans()),
+    )
+)
+def test_part_of_a_canonical_object_is_canonical(values: dict[str, Any]) -> None:
+    """A body of some arguments is what RFC 8785 makes of them."""
+    placement = Placement(HttpBinding("POST", "/{path}", body=tuple(values)))
+    placed = placement.place(rfc8785.dumps({**values, "path": "p"}))
+    assert placed.body == (rfc8785.dumps(values) if values else None)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"table":"t"',
+        b'{"table": "t"}',
+        b'{ "table":"t"}',
+        b'{"table":"t" }',
+        b'{"table":"t","table":"u"}',
+        b'{"table"="t"}',
+        b'{"table":"t",}',
+        b'{"table":"t"}{}',
+        b'{"table":"t","rows":' + b"[" * 100_000,
+    ],
+)
+def test_what_is_not_canonical_is_refused(arguments: bytes) -> None:
+    """Spaces, duplicate names and broken objects never come from the pipeline."""
+    with pytest.raises(UpstreamFailed, match="canonical"):
+        INSERT.place(arguments)
 
 
 def test_a_body_without_its_arguments_is_empty() -> None:
@@ -61,8 +103,7 @@ def test_a_tool_without_a_body_sends_none() -> None:
 )
 def test_the_query_is_encoded(value: object, query: str) -> None:
     """Text, numbers as in RFC 8785, lower-case booleans, lists as repeated names."""
-    arguments = json.dumps({"kind": "a", "q": value}).encode()
-    assert SEARCH.place(arguments).query == query
+    assert SEARCH.place(canonical(kind="a", q=value)).query == query
 
 
 @pytest.mark.parametrize(
@@ -71,14 +112,14 @@ def test_the_query_is_encoded(value: object, query: str) -> None:
 def test_what_cannot_stand_in_a_query_is_refused(value: object) -> None:
     """Line breaks, NUL, null, objects and what would vanish."""
     with pytest.raises(UpstreamFailed, match="q"):
-        SEARCH.place(json.dumps({"kind": "a", "q": value}).encode())
+        SEARCH.place(canonical(kind="a", q=value))
 
 
 @pytest.mark.parametrize("value", [None, {}, ["a"]])
 def test_what_cannot_stand_in_a_path_is_refused(value: object) -> None:
     """A segment is text, a number or a boolean."""
     with pytest.raises(UpstreamFailed, match="kind"):
-        SEARCH.place(json.dumps({"kind": value}).encode())
+        SEARCH.place(canonical(kind=value))
 
 
 @settings(deadline=None)
@@ -87,7 +128,7 @@ def test_a_query_reads_back_as_it_was(pairs: list[tuple[str, str]]) -> None:
     """Whatever the text, no second parameter comes of it."""
     values = dict(pairs)
     try:
-        query = SEARCH.place(json.dumps({"kind": "a", **values}).encode()).query
+        query = SEARCH.place(canonical(kind="a", **values)).query
     except UpstreamFailed:
         return
     assert dict(parse_qsl(query, keep_blank_values=True)) == values

@@ -19,8 +19,8 @@ from proxy.upstream.streamable import (
     Session,
     SessionOver,
 )
+from tests.harness.mcp_on_wire import event
 from tests.harness.wire import Received, Wire, answer
-from tests.unit.proxy.upstream.conftest import event
 
 SESSION = Session(Spoken(Era.HANDSHAKE, "2025-06-18"), "s1")
 STATELESS = Session(Spoken(Era.STATELESS, "2026-07-28"))

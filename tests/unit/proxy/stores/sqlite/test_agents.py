@@ -13,7 +13,7 @@ SCOPES = scopes_of("acme", "loop", "ses1")
 
 def test_an_agent_stands_free_at_first(connection: sqlite3.Connection) -> None:
     """Not locked, no labels, no dry run."""
-    assert agents.standing(connection, "acme", "loop", SCOPES) == (None, (), False)
+    assert agents.standing(connection, "acme", "loop", "ses1") == (None, (), False)
     assert agents.lock_reason(connection, "acme", "loop") is None
 
 
@@ -22,7 +22,7 @@ def test_a_lock_holds_one_agent_of_one_tenant(connection: sqlite3.Connection) ->
     agents.lock(connection, "acme", "loop", "canary", NOW)
     assert agents.lock_reason(connection, "acme", "loop") == "canary"
     assert agents.lock_reason(connection, "other", "loop") is None
-    assert agents.standing(connection, "acme", "loop", SCOPES)[0] == "canary"
+    assert agents.standing(connection, "acme", "loop", "ses1")[0] == "canary"
     assert not agents.unlock(connection, "other", "loop")
     assert agents.unlock(connection, "acme", "loop")
 
@@ -31,16 +31,16 @@ def test_labels_are_a_sorted_set(connection: sqlite3.Connection) -> None:
     """Of one agent."""
     agents.add_labels(connection, "acme", "loop", ("b", "a", "b"))
     agents.add_labels(connection, "acme", "other", ("c",))
-    assert agents.standing(connection, "acme", "loop", SCOPES)[1] == ("a", "b")
+    assert agents.standing(connection, "acme", "loop", "ses1")[1] == ("a", "b")
 
 
 @pytest.mark.parametrize("scope", SCOPES, ids=str)
 def test_a_toggle_of_any_scope_covers(connection: sqlite3.Connection, scope: Scope) -> None:
     """On covers, off does not."""
     agents.set_dry_run(connection, scope, on=True, actor="oncall", at=NOW)
-    assert agents.standing(connection, "acme", "loop", SCOPES)[2]
+    assert agents.standing(connection, "acme", "loop", "ses1")[2]
     agents.set_dry_run(connection, scope, on=False, actor="oncall", at=NOW)
-    assert not agents.standing(connection, "acme", "loop", SCOPES)[2]
+    assert not agents.standing(connection, "acme", "loop", "ses1")[2]
 
 
 def test_toggles_are_listed(connection: sqlite3.Connection) -> None:

@@ -11,7 +11,12 @@ from proxy.stores.sqlite.rows import session_values
 from proxy.stores.sqlite.sessions import _INSERT
 from tests.harness.ledger import Call, session, settled
 
-POINT_READS = {"gate": intents._GATE, "claimed": intents._CLAIMED, "step": intents._STEP}
+NAMES = ("session", "tenant", "agent", "at", "epoch", "scopes")
+POINT_READS = {
+    "gate": (intents._GATE, dict.fromkeys(NAMES, "[]")),
+    "claimed": (intents._CLAIMED, ("",) * 4),
+    "step": (intents._STEP, ("",)),
+}
 
 
 @pytest.fixture(autouse=True)
@@ -24,16 +29,14 @@ def credential_state(connection: sqlite3.Connection) -> list[tuple[str, str]]:
     return connection.execute("SELECT lease_id, state FROM credentials").fetchall()
 
 
-@pytest.mark.parametrize("sql", POINT_READS.values(), ids=POINT_READS)
-def test_every_read_uses_an_index(connection: sqlite3.Connection, sql: str) -> None:
-    """Reserving costs the same in a large ledger."""
-    names = ("session", "tenant", "agent", "at", "epoch", "scopes")
-    values = dict.fromkeys(names, "[]") if ":" in sql else ["0"] * sql.count("?")
+@pytest.mark.parametrize(("sql", "values"), POINT_READS.values(), ids=POINT_READS)
+def test_every_read_uses_an_index(
+    connection: sqlite3.Connection, sql: str, values: dict[str, str] | tuple[str, ...]
+) -> None:
+    """Reserving costs the same in a large ledger: only the given scopes are gone through."""
     plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall()
-    scans = [detail for *_, detail in plan if detail.startswith("SCAN")]
-    assert [one for one in scans if "json_each" not in one and "asked" not in one] == [
-        one for one in scans if "CONSTANT ROW" in one
-    ]
+    scans = {detail.partition(" VIRTUAL")[0] for *_, detail in plan if detail.startswith("SCAN")}
+    assert scans <= {"SCAN CONSTANT ROW", "SCAN asked"}
 
 
 @pytest.mark.parametrize("state", [IntentState.DONE, IntentState.FAILED, IntentState.UNKNOWN])

@@ -11,7 +11,7 @@ LISTS = {
     "open": (ledger._OPEN, {}, "steps_unsettled"),
     "to unknown": (ledger._TO_UNKNOWN, ("", 0), "steps_unsettled"),
     "unsettled": (ledger._STEPS_UNSETTLED, ASKED, "steps_unsettled"),
-    "of a session": (ledger._STEPS_OF_SESSION, ASKED, "sqlite_autoindex_steps_2"),
+    "of a session": (ledger._STEPS_OF_SESSION, ASKED, "steps_of_session"),
     "of a tenant": (ledger._DECISIONS_OF, ("", 1), "decisions_of_tenant"),
 }
 

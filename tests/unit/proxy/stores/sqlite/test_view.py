@@ -10,34 +10,47 @@ from proxy.stores.sqlite.view import view
 from tests.harness.ledger import LIMITS, NOW, session
 
 POINT_READS = {
-    "next number": view_module._NEXT_NUMBER,
-    "recent": view_module._RECENT,
-    "standing": agents._STANDING,
-    "fixed": budgets._FIXED,
-    "rolling": budgets._ROLLING,
-    "by token": sessions._ISSUED_FOR,
-    "by id": sessions._BY_ID,
-    "implicit": sessions._IMPLICIT,
+    "last steps": (view_module._LAST_STEPS, 2),
+    "last decisions": (view_module._LAST_DECISIONS, 2),
+    "standing": (agents._STANDING, 6),
+    "fixed": (budgets._FIXED, 1),
+    "rolling": (budgets._ROLLING, 2),
+    "by token": (sessions._ISSUED_FOR, 1),
+    "by id": (sessions._BY_ID, 1),
+    "implicit": (sessions._IMPLICIT, 3),
 }
 
 
-@pytest.mark.parametrize("sql", POINT_READS.values(), ids=POINT_READS)
-def test_every_point_read_uses_an_index(connection: sqlite3.Connection, sql: str) -> None:
+@pytest.mark.parametrize(("sql", "values"), POINT_READS.values(), ids=POINT_READS)
+def test_every_point_read_uses_an_index(
+    connection: sqlite3.Connection, sql: str, values: int
+) -> None:
     """No scan of a table and no sort."""
-    values = (
-        dict.fromkeys(("tenant", "agent", "scopes"), "[]") if ":" in sql else ["0"] * sql.count("?")
-    )
-    plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall()
+    plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", ["0"] * values).fetchall()
     steps = [detail for *_, detail in plan]
-    assert steps
-    scans = [one for one in steps if one.startswith("SCAN") and "json_each" not in one]
-    assert [one for one in scans if "CONSTANT ROW" not in one] == []
+    assert any("INDEX" in one or "PRIMARY KEY" in one for one in steps)
+    assert [one for one in steps if one.startswith("SCAN") and one != "SCAN CONSTANT ROW"] == []
     assert [one for one in steps if "TEMP B-TREE" in one] == []
 
 
-def test_a_view_is_five_statements(connection: sqlite3.Connection) -> None:
+@pytest.mark.parametrize("sql", [view_module._LAST_STEPS, view_module._LAST_DECISIONS])
+def test_what_grows_is_read_from_its_index_alone(connection: sqlite3.Connection, sql: str) -> None:
+    """The rows themselves, which lie far apart, are not touched."""
+    ((*_, detail),) = connection.execute(f"EXPLAIN QUERY PLAN {sql}", ("", 1)).fetchall()
+    assert "COVERING INDEX" in detail
+
+
+def test_a_view_is_five_statements_in_one_snapshot(connection: sqlite3.Connection) -> None:
     """However much happened before."""
     said: list[str] = []
     connection.set_trace_callback(said.append)
     view(connection, session(), LIMITS, NOW)
-    assert len(said) == 5
+    assert (len(said), said[0], said[-1]) == (7, "BEGIN", "COMMIT")
+
+
+def test_a_view_that_fails_leaves_no_transaction_open(connection: sqlite3.Connection) -> None:
+    """The next read starts afresh."""
+    connection.execute("DROP TABLE account_buckets")
+    with pytest.raises(sqlite3.OperationalError):
+        view(connection, session(), LIMITS, NOW)
+    assert not connection.in_transaction

@@ -1,0 +1,20 @@
+"""Tables for people: every cell whole, and as plain text."""
+
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[str | Text]]) -> None:
+    """Print rows to stdout; long words are folded, so that no cure is cut off.
+
+    Strings are taken as they are: what servers and policies say is no markup.
+    """
+    table = Table()
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell) if isinstance(cell, str) else cell for cell in row))
+    Console().print(table)
