@@ -162,7 +162,9 @@ def _policies(world: World) -> None:
 
 def _settings(world: World, datasette_port: int, hook_port: int) -> dict[str, Any]:
     git_server = [str(BIN / "mcp-server-git"), "--repository", str(world.repository)]
-    everything = ["kill", "lift", "view", "approve", "policy"]
+    datasette = {"http": {"base_url": f"http://127.0.0.1:{datasette_port}"}, "allow_private": True}
+    hook = {"url": f"http://127.0.0.1:{hook_port}/alerts", "secret": {"file": "hook"}}
+    key = {"header": "Authorization", "prefix": "Bearer ", "secret": {"file": "datasette-key"}}
     return {
         "store": "sqlite:///var/detent.db",
         "listen": {
@@ -170,50 +172,20 @@ def _settings(world: World, datasette_port: int, hook_port: int) -> dict[str, An
             "operators": f"127.0.0.1:{free_port(8788)}",
         },
         "policy": {"bundle": "policies"},
-        "identity": {
-            "agents": [
-                {
-                    "name": "nightly-loop",
-                    "tenant": "acme",
-                    "roles": ["maintainer"],
-                    "token_sha256": token_sha256(world.agent_token),
-                }
-            ],
-            "operators": [
-                {
-                    "name": "oncall",
-                    "roles": everything,
-                    "tenants": ["*"],
-                    "token_sha256": token_sha256(world.operator_token),
-                }
-            ],
-        },
-        "servers": {
-            "repo": {"mcp": {"command": git_server}},
-            "tickets": {
-                "http": {"base_url": f"http://127.0.0.1:{datasette_port}"},
-                "allow_private": True,
-            },
-        },
-        "credentials": {
-            "tickets": {
-                "static": {
-                    "header": "Authorization",
-                    "prefix": "Bearer ",
-                    "secret": {"file": "datasette-key"},
-                    "allow_writes": True,
-                }
-            }
-        },
-        "alerts": [
-            {
-                "webhook": {
-                    "url": f"http://127.0.0.1:{hook_port}/alerts",
-                    "secret": {"file": "hook"},
-                }
-            }
-        ],
+        "identity": _identity(world),
+        "servers": {"repo": {"mcp": {"command": git_server}}, "tickets": datasette},
+        "credentials": {"tickets": {"static": key | {"allow_writes": True}}},
+        "alerts": [{"webhook": hook}],
         "canaries": [{"name": "aws-key", "token": {"file": "bait"}}],
+    }
+
+
+def _identity(world: World) -> dict[str, Any]:
+    agent = {"name": "nightly-loop", "tenant": "acme", "roles": ["maintainer"]}
+    operator = {"name": "oncall", "roles": ["kill", "lift", "view", "policy"], "tenants": ["*"]}
+    return {
+        "agents": [agent | {"token_sha256": token_sha256(world.agent_token)}],
+        "operators": [operator | {"token_sha256": token_sha256(world.operator_token)}],
     }
 
 

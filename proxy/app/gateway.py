@@ -55,7 +55,6 @@ class Gateway:
     def __init__(self, parts: Parts, bundle: StagedBundle) -> None:
         self.parts = parts
         self._bundle = bundle
-        self._delivering: asyncio.Task[None] | None = None
         self._reloading = asyncio.Lock()
         self._exits = contextlib.AsyncExitStack()
         self._exits.push_async_callback(self._close_clients)
@@ -77,8 +76,8 @@ class Gateway:
             await parts.engine.start(self._bundle)
             self._exits.push_async_callback(parts.engine.stop)
             parts.metrics.policy_loaded(self._bundle.revision)
-            self._delivering = asyncio.create_task(parts.delivery.run())
-            self._exits.push_async_callback(self._stop_delivering)
+            delivering = asyncio.create_task(parts.delivery.run())
+            self._exits.push_async_callback(self._stop_delivering, delivering)
             parts.registry.changed = self._note_drift
             self._exits.push_async_callback(parts.registry.stop)
             await parts.registry.start()
@@ -87,21 +86,18 @@ class Gateway:
             raise
 
     async def drain(self, drain_s: float) -> None:
-        """Take no new calls, close streams, wait for the calls in flight."""
+        """Take no new calls, close streams, wait for the calls in flight; cut those that last.
+
+        What was cut is answered, and written down as what is known of it.
+        """
         self.parts.admission.draining = True
         self.parts.flights.close_streams()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(drain_s):
-                await self.parts.flights.landed()
+        if not await self._landed(drain_s):
+            self.parts.flights.give_up()
+            await self._landed(SETTLE_S)
 
     async def stop(self) -> None:
-        """Stop what was started and close what was made; a second time changes nothing.
-
-        Calls that were cut first write down what became of them.
-        """
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SETTLE_S):
-                await self.parts.flights.landed()
+        """Stop what was started and close what was made; a second time changes nothing."""
         await self._exits.aclose()
 
     async def reload_policy(self) -> str:
@@ -142,6 +138,13 @@ class Gateway:
         self.parts.metrics.killed(ScopeKind.GLOBAL)
         return await self.parts.kill_switch.kill((GLOBAL,), actor, reason)
 
+    async def _landed(self, within_s: float) -> bool:
+        """Wait until no call is in flight; return whether that is so."""
+        landing = asyncio.create_task(self.parts.flights.landed())
+        await asyncio.wait((landing,), timeout=within_s)
+        landing.cancel()
+        return len(self.parts.flights) == 0
+
     async def _list_open_intents(self) -> None:
         rows = await self.parts.store.open_intents_to_unknown(datetime.now(UTC))
         self.parts.metrics.open_intents(len(rows))
@@ -164,12 +167,11 @@ class Gateway:
         alert = Alert(new_id("alr"), datetime.now(UTC), kind, Severity.CRITICAL, message)
         await self.parts.delivery.raise_alert(alert)
 
-    async def _stop_delivering(self) -> None:
+    async def _stop_delivering(self, delivering: asyncio.Task[None]) -> None:
         await asyncio.gather(*self._noting, return_exceptions=True)
-        if self._delivering is not None:
-            self._delivering.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._delivering
+        delivering.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await delivering
 
     async def _close_clients(self) -> None:
         """Close the connections to servers and receivers, which are made before anything starts."""

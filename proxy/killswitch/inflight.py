@@ -1,8 +1,9 @@
-"""Calls and streams in flight, so that a kill can cut them.
+"""Calls and streams in flight, so that a kill, or the end of a drain, can cut them.
 
 A flight is cancelled the way asyncio.timeout does it: the task is cancelled, and whoever owns the
-flight takes the cancellation back when it was a kill (`absorb`). Everything runs on one event loop:
-between the kill and the next step of a covered task nothing of it can run, so nothing is sent.
+flight takes the cancellation back when it was such a cut (`absorb`). Everything runs on one event
+loop: between the kill and the next step of a covered task nothing of it can run, so nothing is
+sent.
 """
 
 import asyncio
@@ -21,30 +22,46 @@ class Flight:
         self.sent = False
         self.verdict: KillVerdict | None = None
         self.killed_by: list[str] = []
+        self.given_up = False
         self._task = task
         self._settling = False
 
     def kill(self, order_id: str) -> None:
         """Cut the call; one that is already being settled goes on to its end."""
-        self.killed_by.append(order_id)
-        if not self._settling and len(self.killed_by) == 1:
+        if not self._settling and not self._is_cut:
             self._task.cancel()
+        self.killed_by.append(order_id)
+
+    def give_up(self) -> None:
+        """Cut the call because the process ends; one that is being settled goes on to its end."""
+        if not self._settling and not self._is_cut:
+            self._task.cancel()
+            self.given_up = True
 
     def settling(self) -> None:
         """Say that the tool has answered or never will: from here on a kill only notes."""
         self._settling = True
 
     def absorb(self) -> bool:
-        """Take back the cancellation if a kill, and nobody else, caused it."""
-        if not self.killed_by:
+        """Take back the cancellation if a cut, and nobody else, caused it."""
+        if not self._is_cut:
             return False
         return self._task.uncancel() == 0
+
+    @property
+    def cause(self) -> str:
+        """The reason id of a cut."""
+        return "killed" if self.killed_by else "draining"
 
     def in_doubt(self) -> KillVerdict:
         """Return what can be said before the call has ended."""
         if self.verdict is not None:
             return self.verdict
         return KillVerdict.UNKNOWN if self.sent else KillVerdict.NEVER_DISPATCHED
+
+    @property
+    def _is_cut(self) -> bool:
+        return self.given_up or bool(self.killed_by)
 
 
 class InFlight:
@@ -98,6 +115,11 @@ class InFlight:
     async def landed(self) -> None:
         """Return when no call is in flight."""
         await self._none.wait()
+
+    def give_up(self) -> None:
+        """Cut every call (shutdown)."""
+        for flight in self._flights.values():
+            flight.give_up()
 
     def close_streams(self) -> None:
         """Ask every stream to close (shutdown)."""

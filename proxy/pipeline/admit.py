@@ -37,7 +37,7 @@ class Admission:
         view = await self._store.view(step.session, limits, datetime.now(UTC))
         if view.locked is not None:
             raise Refused.because("agent-locked")
-        mode = step.session.mode
+        mode = min(step.session.mode, principal.max_mode, key=lambda mode: mode.rank)
         if mode is Mode.READ_WRITE and (principal.dry_run or view.dry_run):
             mode = Mode.DRY_RUN
         return replace(step, view=view, mode=mode)

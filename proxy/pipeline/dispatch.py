@@ -48,6 +48,7 @@ class Dispatch:
             arguments=step.call.arguments,
             timeout_s=manifest.timeout_s,
             headers=lease.headers if lease else {},
+            idempotency_key=step.id,
         )
         began = time.perf_counter()
         try:

@@ -57,10 +57,10 @@ class Effect:
         except OutcomeUnknown:
             ending = Ending(Outcome.UNKNOWN, (reason("outcome-unknown"),))
         except asyncio.CancelledError:
-            killed = flight.absorb()
+            is_cut = flight.absorb()
             flight.settling()
-            answer = await self._finish(step, _cut(flight, killed=killed), flight, lease)
-            if killed:
+            answer = await self._finish(step, _ending(flight, is_cut=is_cut), flight, lease)
+            if is_cut:
                 return answer
             raise
         flight.settling()
@@ -89,10 +89,10 @@ class Effect:
         return answer
 
 
-def _cut(flight: Flight, *, killed: bool) -> Ending:
+def _ending(flight: Flight, *, is_cut: bool) -> Ending:
     """Return how a cancelled call has ended: unknown as soon as a byte was sent."""
-    cause = reason("killed") if killed else reason("outcome-unknown")
+    cause = reason(flight.cause) if is_cut else reason("outcome-unknown")
     if not flight.sent:
-        return Ending(Outcome.FAILED, (cause,), refused=killed)
-    reasons = (cause, reason("outcome-unknown")) if killed else (cause,)
+        return Ending(Outcome.FAILED, (cause,), refused=is_cut)
+    reasons = (cause, reason("outcome-unknown")) if is_cut else (cause,)
     return Ending(Outcome.UNKNOWN, reasons)

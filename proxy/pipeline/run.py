@@ -100,12 +100,12 @@ class Pipeline:
         except Refused as refused:
             return await self._refuse(step, refused, flight)
         except asyncio.CancelledError:
-            killed = flight.absorb()
+            is_cut = flight.absorb()
             flight.settling()
             await stages.settle.abandon(step)
-            if not killed:
+            if not is_cut:
                 raise
-            return await self._refuse(step, Refused.because("killed"), flight)
+            return await self._refuse(step, Refused.because(flight.cause), flight)
         return await stages.effect(step, wanted, flight)
 
     async def _refuse(self, step: Step, refused: Refused, flight: Flight) -> Answer:

@@ -12,6 +12,7 @@ from proxy.upstream.base import Upstream
 log = logging.getLogger(__name__)
 
 REFRESH_S = 30.0
+PAUSE_S = 0.2  # between refreshes, however often servers say that their list changed
 
 
 class Registry:
@@ -89,3 +90,4 @@ class Registry:
                     await self._stale.wait()
             self._stale.clear()
             await self.refresh()
+            await asyncio.sleep(PAUSE_S)

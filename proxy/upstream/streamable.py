@@ -147,11 +147,11 @@ class Endpoint:
         raise OutcomeUnknown("its stream ended without an answer")
 
     def _hear(self, session: Session, message: Message) -> None:
+        asks = message.method is not None and message.id is not None
         if message.method == "notifications/tools/list_changed":
             self._on_changed()
-        elif message.method is not None and message.id is not None:
-            if len(self._courtesies) < MAX_COURTESIES:  # what a server may make us do is bounded
-                self.tell(session, reply(message))
+        elif asks and len(self._courtesies) < MAX_COURTESIES:  # bounds what a server makes us do
+            self.tell(session, reply(message))
 
     def _post(self, headers: Mapping[str, str], body: bytes, timeout_s: float) -> EgressRequest:
         return EgressRequest("POST", self._url, headers, body, timeout_s, MAX_ANSWER_BYTES)

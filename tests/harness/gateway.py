@@ -1,6 +1,7 @@
 """A real `detent serve` in its own process, with the product's own policies and test tools."""
 
 import asyncio
+import copy
 import json
 import os
 import re
@@ -79,7 +80,9 @@ class World:
 
     directory: Path
     recorder_url: str
-    tools: dict[str, dict[str, Any]] = field(default_factory=lambda: {"rec": dict(REC_TOOLS)})
+    tools: dict[str, dict[str, Any]] = field(
+        default_factory=lambda: {"rec": copy.deepcopy(REC_TOOLS)}
+    )
     roles: dict[str, Any] = field(default_factory=lambda: {"tester": {"tools": ["*/*"]}})
     budgets: dict[str, Any] = field(
         default_factory=lambda: {

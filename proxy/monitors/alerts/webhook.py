@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import binascii
 import hashlib
 import hmac
 import json
@@ -118,9 +119,14 @@ def webhook_secret(text: str) -> bytes:
     Raises ValueError for broken base64.
     """
     text = text.strip()
-    if text.startswith(_SERIALIZED):
+    if not text.startswith(_SERIALIZED):
+        return text.encode()
+    try:
         return base64.b64decode(text.removeprefix(_SERIALIZED), validate=True)
-    return text.encode()
+    except binascii.Error:
+        raise ValueError(
+            f"what follows {_SERIALIZED} in a webhook secret is not base64; copy it again"
+        ) from None
 
 
 def _signature(secret: bytes, message_id: str, timestamp: str, body: bytes) -> str:

@@ -71,8 +71,8 @@ class Writer:
     """Group commit with a lane for kills.
 
     An urgent operation ends the batch under way, commits alone and so waits for at most one other
-    operation and one commit. A full queue refuses at once. A caller that is cancelled does
-    not cancel its operation: operations run in the order they were queued, always.
+    operation and one commit. All others run in the order they were queued. A full queue refuses
+    at once. A caller that is cancelled does not cancel its operation.
     """
 
     def __init__(

@@ -60,6 +60,31 @@ async def test_a_second_kill_does_not_cancel_twice() -> None:
         assert flight.killed_by == ["kil_1", "kil_2"]
 
 
+async def test_at_the_end_of_a_drain_every_call_is_cut_once() -> None:
+    """Taken back like a kill; a kill that comes later is the cause, and cancels nothing more."""
+    flights = InFlight()
+    with flights.track("stp_1", [AGENT]) as flight:
+        flights.give_up()
+        flights.give_up()
+        assert flight.cause == "draining"
+        flights.cut([AGENT], "kil_1")
+        with pytest.raises(asyncio.CancelledError):
+            await asyncio.sleep(0)
+        assert flight.absorb()
+        await asyncio.sleep(0)
+        assert flight.cause == "killed"
+
+
+async def test_a_call_being_settled_is_not_given_up() -> None:
+    """What the tool has answered is written down."""
+    flights = InFlight()
+    with flights.track("stp_1", [AGENT]) as flight:
+        flight.settling()
+        flights.give_up()
+        await asyncio.sleep(0)
+        assert not flight.absorb()
+
+
 async def test_a_client_that_goes_away_is_not_a_kill() -> None:
     """Absorb takes back nothing when no kill was there."""
     flights = InFlight()

@@ -1,11 +1,14 @@
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from proxy.model.call import Door, ToolCall
 from proxy.model.kill import GLOBAL, Scope, ScopeKind
 from proxy.model.ledger import Outcome
-from proxy.model.session import Mode
+from proxy.model.session import Mode, Principal
+from proxy.pipeline.authenticate import Caller
 
 
 async def refused(house: Any, reason: str) -> None:
@@ -57,3 +60,12 @@ async def test_a_dry_run_toggle_makes_writes_previews(house: Any, scope: Scope) 
     assert house.engine.inputs[-1]["context"]["session"]["mode"] == Mode.DRY_RUN.value
     assert house.tool.received == []
     assert (await house.call("read_file")).outcome is Outcome.DONE
+
+
+async def test_a_session_never_outranks_its_agent(house: Any, principal: Principal) -> None:
+    """An agent that was narrowed by a restart keeps no wider mode in an old session."""
+    caller = await house.caller()
+    narrowed = Caller(replace(principal, max_mode=Mode.DRY_RUN), caller.session)
+    call = ToolCall("repo", "write_file", b'{"path":"a"}', Door.CALLS)
+    assert (await house.pipeline.run(narrowed, call)).outcome is Outcome.DRY_RUN
+    assert house.tool.received == []

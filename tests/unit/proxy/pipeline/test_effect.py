@@ -83,6 +83,29 @@ async def test_a_call_killed_before_its_send_never_happened(house: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sent", "outcome", "state", "reasons"),
+    [
+        (True, Outcome.UNKNOWN, IntentState.UNKNOWN, ["draining", "outcome-unknown"]),
+        (False, Outcome.DENIED, IntentState.FAILED, ["draining"]),
+    ],
+)
+async def test_a_call_that_outlasts_the_drain_is_answered_and_written_down(
+    house: Any, sent: bool, outcome: Outcome, state: IntentState, reasons: list[str]
+) -> None:
+    """As what is known of it, and as no kill."""
+    setattr(house.tool, "hang_after" if sent else "hang_before", asyncio.Event())
+    call = asyncio.create_task(house.call())
+    while not (house.tool.received if sent else await house.store.steps(None, (), 1)):
+        await asyncio.sleep(0.001)
+    await asyncio.sleep(0.01)
+    house.flights.give_up()
+    answer = await call
+    assert (answer.outcome, answer.http) == (outcome, 503)
+    assert [given.id for given in answer.reasons] == reasons
+    assert await state_of(house, answer.step_id) is state
+
+
+@pytest.mark.parametrize(
     ("sent", "state"), [(True, IntentState.UNKNOWN), (False, IntentState.FAILED)]
 )
 async def test_a_client_that_goes_away_leaves_a_closed_ledger(

@@ -56,6 +56,21 @@ async def test_a_kill_while_the_policy_thinks_ends_the_call(house: Any) -> None:
     assert verdicts == {answer.step_id: KillVerdict.NEVER_DISPATCHED}
 
 
+async def test_a_call_that_thinks_when_the_drain_ends_is_refused(house: Any) -> None:
+    """For the reason it has: nobody killed it."""
+    asked = asyncio.Event()
+
+    async def think(*given: Any) -> Any:
+        asked.set()
+        await asyncio.Event().wait()
+
+    house.engine.query = think
+    call = asyncio.create_task(house.call())
+    await asked.wait()
+    house.flights.give_up()
+    assert [given.id for given in (await call).reasons] == ["draining"]
+
+
 async def test_a_kill_while_the_reservation_is_written_leaves_it_closed(house: Any) -> None:
     """The transaction may commit after the cut; it is closed right behind."""
     reserve, writing = house.store.reserve, asyncio.Event()

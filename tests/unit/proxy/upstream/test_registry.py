@@ -97,3 +97,31 @@ async def test_stopping_what_was_never_started_is_fine() -> None:
     server = Server("one")
     await Registry({"one": server}).stop()
     assert not server.running
+
+
+async def test_servers_can_be_given_after_the_registry_was_made() -> None:
+    """Servers need the registry to report to, and the registry its servers."""
+    registry = Registry({})
+    registry.serve({"one": Server("one", "read")})
+    await registry.start()
+    assert registry.definition("one", "read") is not None
+    await registry.stop()
+
+
+async def test_a_flood_of_changes_is_one_refresh_at_a_time() -> None:
+    """A server that keeps saying so does not make us ask without end (A36)."""
+    server, asked = Server("one", "read"), [0]
+    definitions = server.definitions
+
+    async def counted() -> tuple[ToolDefinition, ...]:
+        asked[0] += 1
+        return await definitions()
+
+    server.definitions = counted  # type: ignore[method-assign]
+    registry = Registry({"one": server})
+    await registry.start()
+    for _ in range(50):
+        registry.mark_stale()
+        await asyncio.sleep(0.005)
+    assert asked[0] <= 4
+    await registry.stop()

@@ -54,14 +54,9 @@ def note(text: str) -> Operation[str]:
     return write
 
 
-def statement(*sql: str) -> Operation[None]:
+def statement(*sql: str) -> Operation[object]:
     """Run statements."""
-
-    def run(connection: sqlite3.Connection) -> None:
-        for one in sql:
-            connection.execute(one)
-
-    return run
+    return lambda connection: [connection.execute(one) for one in sql]
 
 
 def notes(tmp_path: Path) -> list[str]:
@@ -140,7 +135,7 @@ async def test_a_failing_operation_fails_alone(writer: Writer, tmp_path: Path) -
     ids=["constraint", "no table", "too large", "no text", "no type"],
 )
 async def test_what_sqlite_refuses_is_unavailable(
-    writer: Writer, tmp_path: Path, refused: Operation[None]
+    writer: Writer, tmp_path: Path, refused: Operation[object]
 ) -> None:
     """One kind of error for callers; nothing of the operation stays."""
     with pytest.raises(StoreUnavailable):

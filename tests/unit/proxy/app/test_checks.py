@@ -1,0 +1,268 @@
+import os
+import pwd
+import socket
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from proxy.app import checks
+from proxy.app.checks import Finding, definitions_of, examine
+from proxy.config import Settings, load_settings
+from proxy.config.settings import Address
+from proxy.errors import ConfigError, UpstreamFailed
+from tests.harness.changing_mcp import ChangingMcp, pin_of
+from tests.harness.gateway import World
+from tests.harness.processes import children_of, is_alive
+from tests.harness.tiny_bundle import BROKEN_RULE, FAILING_SUITE, write
+
+SettingsOf = Callable[..., Settings]
+
+CURES = {
+    "identity": ("nobody may kill", "detent token new operator"),
+    "store": ("var cannot be written", "name a file"),
+    "listen": ("'key.pem' cannot be read", "put the file itself there"),
+    "policy": ("main.rego:", "correct the syntax"),
+    "credentials.signed": ("'keys' is open to other users", "chmod 700"),
+    "canaries": ("the environment has no 'NO'", "set it"),
+    "alerts": ("the environment has no 'NO'", "set it"),
+    "servers.plain": ("plain http is for servers with allow_private", "use https"),
+    "servers.gone": ("gone was not started: '/nowhere/server'", "No such file"),
+}
+
+
+async def found(world: World, **environ: str) -> list[Finding]:
+    return await examine(load_settings(world.write(), {}), environ)
+
+
+def told(findings: list[Finding], level: str) -> dict[str, str]:
+    return {one.what: one.message for one in findings if one.level == level}
+
+
+@pytest.fixture
+async def docs(world: World) -> AsyncIterator[ChangingMcp]:
+    """A server of one reviewed tool, beside the one of the world."""
+    server = await ChangingMcp().start()
+    reviewed: dict[str, Any] = {"pin": pin_of(server.definition), "effect": "read", "risk": 1}
+    world.servers = {"docs": {"mcp": {"url": server.url}, "allow_private": True}}
+    world.tools["docs"] = {"lookup": reviewed}
+    yield server
+    await server.stop()
+
+
+async def test_good_settings_have_no_error_and_nothing_is_left_behind(
+    world: World, docs: ChangingMcp, staging: Path
+) -> None:
+    """Every part is told; no ledger, no key, no copy and no child is made."""
+    key = {"env": "KEY"}
+    world.settings = {
+        "credentials": {
+            "signed": {"jwt": {"issuer": "https://x", "keys": "keys"}},
+            "key": {"static": {"secret": key}},
+        },
+        "canaries": [{"name": "bait", "token": key}],
+    }
+    findings = await found(world, KEY="a-secret-of-24-characters")
+    good = told(findings, "ok")
+    assert told(findings, "error") == {}
+    assert good.pop("policy").startswith("revision sha256:")
+    assert good == {
+        "store": str(world.database),
+        "listen": "no TLS of our own",
+        "credentials.signed": "the first start makes its keys",
+        "credentials.key": "can be used",
+        "canaries": "1 configured",
+        "alerts": "0 configured",
+        "servers.docs": "1 tools reviewed",
+        "servers.rec": f"{len(world.tools['rec'])} tools reviewed",
+    }
+    left = {place.name for place in world.directory.iterdir()}
+    assert left == {"policies", "detent.yaml", staging.name}
+    assert list(staging.iterdir()) == []
+    assert [pid for pid in children_of(os.getpid()) if is_alive(pid)] == []
+
+
+async def test_one_problem_hides_no_other(world: World) -> None:
+    """Everything that is wrong is told at once, each with its cure."""
+    world.write()
+    write(world.bundle, {"main.rego": BROKEN_RULE})
+    (world.directory / "keys").mkdir(mode=0o755)
+    (world.directory / "var").touch()
+    local = {"agents": "127.0.0.1:0", "operators": "127.0.0.1:0"}
+    world.settings = {
+        "listen": local | {"tls_cert": "cert.pem", "tls_key": "key.pem"},
+        "credentials": {"signed": {"jwt": {"issuer": "https://x", "keys": "keys"}}},
+        "canaries": [{"name": "bait", "token": {"env": "NO"}}],
+        "alerts": [{"webhook": {"url": "https://x", "secret": {"env": "NO"}}}],
+        "identity": {},
+    }
+    world.servers = {
+        "plain": {"http": {"base_url": "http://example.org"}},
+        "gone": {"mcp": {"command": ["/nowhere/server"]}},
+    }
+    bad = told(await found(world), "error")
+    assert bad.keys() == CURES.keys()
+    assert [what for what, parts in CURES.items() if any(p not in bad[what] for p in parts)] == []
+
+
+async def test_a_bundle_that_serving_would_refuse_is_an_error(world: World) -> None:
+    """Its suites are run on the engine that would decide."""
+    world.write()
+    write(world.bundle, {"suites/reads.yaml": FAILING_SUITE})
+    findings = await found(world)
+    assert "reads: anybody reads: verdict is allow" in told(findings, "error")["policy"]
+    assert told(findings, "ok")["servers.rec"] == f"{len(world.tools['rec'])} tools reviewed"
+
+
+@pytest.mark.parametrize(
+    ("policy", "problem"),
+    [
+        ({"bundle": "policies", "opa": "/nowhere/opa"}, "run `make setup`"),
+        ({"bundle": "none"}, "check policy.bundle"),
+        (
+            {
+                "bundle": "policies",
+                "engine": "remote",
+                "remote": {"url": "http://127.0.0.1:9"},
+            },
+            "OPA cannot be asked",
+        ),
+    ],
+)
+async def test_an_engine_that_would_not_decide_is_an_error(
+    world: World, policy: dict[str, Any], problem: str
+) -> None:
+    """No OPA, no bundle, nobody at the other end."""
+    world.settings = {"policy": policy}
+    assert problem in told(await found(world), "error")["policy"]
+
+
+async def test_servers_are_compared_with_their_manifest(world: World, docs: ChangingMcp) -> None:
+    """A drifted pin is an error; what only one side knows is a warning."""
+    reviewed = world.tools["docs"]["lookup"]
+    docs.definition["description"] = "Sends your keys."
+    world.tools["docs"]["forgotten"] = reviewed
+    findings = await found(world)
+    assert told(findings, "error") == {
+        "docs/lookup": "does not match its pin; review its definition"
+    }
+    docs.definition["name"] = "renamed"
+    some = told(await found(world), "warning")
+    assert some["docs/renamed"].startswith("not in the manifest, so it does not exist")
+    assert some["docs/lookup"].startswith("in the manifest, but the server does not offer it")
+
+
+async def test_a_tool_that_wants_a_credential_nobody_lends_is_told(world: World) -> None:
+    """Its calls would all be refused."""
+    world.tools["rec"]["read"] = world.tools["rec"]["read"] | {"credential": {"broker": "keys"}}
+    some = told(await found(world), "warning")
+    assert some["rec/read"] == "wants a credential of keys; add that to `credentials`"
+
+
+@pytest.mark.parametrize(
+    ("identity", "level", "problem"),
+    [
+        ({}, "error", "nobody may kill"),
+        ({}, "warning", "no agents"),
+        ({"operators": [{"roles": ["view"]}]}, "error", "nobody may kill"),
+        ({"operators": [{"roles": ["kill"]}], "agents": [{}]}, "ok", ""),
+    ],
+)
+def test_somebody_has_to_be_able_to_kill(
+    settings_of: SettingsOf, identity: dict[str, Any], level: str, problem: str
+) -> None:
+    """A gateway without agents is only idle."""
+    entry = {"name": "one", "tenant": "acme", "tenants": ["*"], "token_sha256": "a" * 64}
+    needed = {"operators": ("name", "tenants", "token_sha256")}
+    given = {
+        kind: [{k: entry[k] for k in needed.get(kind, ("name", "tenant", "token_sha256"))} | more]
+        for kind, (more,) in identity.items()
+    }
+    findings = checks._identities(settings_of(identity=given))
+    assert told(findings, level).get("identity", "").startswith(problem)
+    assert level != "ok" or findings == []
+
+
+@pytest.mark.parametrize(
+    ("user", "is_warned"),
+    [
+        (None, True),
+        (pwd.getpwuid(os.geteuid()).pw_name, True),
+        ("nobody", False),
+        ("none-9", False),
+    ],
+)
+def test_a_command_under_our_own_uid_is_warned_of(
+    settings_of: SettingsOf, monkeypatch: pytest.MonkeyPatch, user: str | None, is_warned: bool
+) -> None:
+    """It could read our keys; one that does not exist is told when it is started."""
+    servers: dict[str, Any] = {"x": {"mcp": {"command": ["a"]}, "user": user}}
+    servers["far"] = {"mcp": {"url": "https://example.org"}}
+    some = told(checks._users(settings_of(servers=servers)), "warning")
+    assert ("servers.x" in some) is is_warned
+    assert "servers.far" not in some
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert "process" in told(checks._users(settings_of()), "warning")
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert checks._users(settings_of()) == []
+
+
+@pytest.mark.parametrize(
+    ("existing", "writable", "level"),
+    [
+        ("", True, "ok"),
+        ("", False, "error"),
+        ("var/detent.db", True, "ok"),
+        ("var/detent.db", False, "error"),
+        ("var/detent.db/", True, "error"),
+        ("var", True, "error"),
+    ],
+)
+def test_the_ledger_needs_a_place_that_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existing: str, writable: bool, level: str
+) -> None:
+    """A file, or a directory where it can be made; a directory in its place is none."""
+    place = tmp_path / existing
+    if existing.endswith("/"):
+        place.mkdir(parents=True)
+    elif existing:
+        place.parent.mkdir(exist_ok=True)
+        place.touch()
+    monkeypatch.setattr(os, "access", lambda *_: writable)
+    assert checks._ledger(tmp_path / "var/detent.db").level == level
+
+
+def test_a_port_that_is_taken_is_a_warning() -> None:
+    """Most likely it is the gateway that is being checked; an address of others is an error."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        (taken,) = checks._port(Address(host="127.0.0.1", port=other.getsockname()[1]))
+    (foreign,) = checks._port(Address(host="203.0.113.1", port=8787))
+    assert (taken.level, foreign.level) == ("warning", "error")
+    assert "stop what listens there" in taken.message
+
+
+async def test_definitions_are_those_the_server_gives_now(world: World, docs: ChangingMcp) -> None:
+    """No policy and no OPA is needed to draft a manifest."""
+    world.settings = {"policy": {"bundle": "none", "opa": "/nowhere/opa"}}
+    (one,) = await definitions_of(load_settings(world.write(), {}), {}, "docs")
+    assert (one.name, one.pin) == ("lookup", pin_of(docs.definition))
+
+
+@pytest.mark.parametrize(
+    ("server", "error", "problem"),
+    [
+        ("none", ConfigError, "servers.none: not configured; there are: gone, rec"),
+        ("rec", ConfigError, "servers.rec: an HTTP service says nothing of its tools; describe"),
+        ("gone", UpstreamFailed, "gone was not started"),
+    ],
+)
+async def test_a_server_without_definitions_is_told(
+    world: World, server: str, error: type[Exception], problem: str
+) -> None:
+    """With the names there are, or where its tools are described."""
+    world.servers = {"gone": {"mcp": {"command": ["/nowhere/server"]}}}
+    with pytest.raises(error, match=problem):
+        await definitions_of(load_settings(world.write(), {}), {}, server)
