@@ -58,8 +58,8 @@ FILES = {
 
 
 def write(bundle: Path, files: dict[str, str] | None = None) -> Path:
-    """Write the files, those of the whole bundle when none are given; return its directory."""
-    for name, text in (files or FILES).items():
+    """Write the files, those of the whole bundle when none are named; return its directory."""
+    for name, text in (FILES if files is None else files).items():
         (bundle / name).parent.mkdir(parents=True, exist_ok=True)
         (bundle / name).write_text(text)
     return bundle

@@ -174,8 +174,11 @@ async def test_open_intents_of_the_last_run_become_unknown_and_are_listed(
     assert (told["step_id"], told["tool"]) == ("stp1", "repo/git_commit")
 
 
-async def test_a_drain_refuses_new_calls_and_waits_for_those_in_flight(gateway: Gateway) -> None:
+async def test_a_drain_refuses_new_calls_and_waits_for_those_in_flight(
+    assembled: Assembled,
+) -> None:
     """Streams are told to close at once; the drain ends with the last call."""
+    gateway = assembled.gateway
     flights = gateway.parts.flights
     with flights.stream([GLOBAL]) as closing, flights.track("stp1", [GLOBAL]):
         draining = asyncio.create_task(gateway.drain(5))
@@ -186,8 +189,9 @@ async def test_a_drain_refuses_new_calls_and_waits_for_those_in_flight(gateway: 
         await draining
 
 
-async def test_a_call_that_outlasts_the_drain_is_cut(gateway: Gateway) -> None:
+async def test_a_call_that_outlasts_the_drain_is_cut(assembled: Assembled) -> None:
     """It ends as it likes; the drain has an end all the same."""
+    gateway = assembled.gateway
 
     async def call() -> str:
         with gateway.parts.flights.track("stp1", [GLOBAL]) as flight:

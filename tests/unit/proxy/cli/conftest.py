@@ -1,0 +1,34 @@
+"""The command in this process, and something to run it on."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from proxy.cli import main
+from tests.harness.gateway import World
+from tests.harness.tiny_bundle import write
+
+Run = Callable[..., Result]
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    """What a gateway is made from: a bundle that is quick to load, a server nobody calls."""
+    world = World(tmp_path, "http://127.0.0.1:9")
+    write(world.bundle)
+    return world
+
+
+@pytest.fixture
+def detent(monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run `detent` with arguments and nothing but the environment it is given."""
+    for name in [name for name in os.environ if name.startswith("DETENT_")]:
+        monkeypatch.delenv(name)
+
+    def run(*arguments: str | Path, **environ: str) -> Result:
+        return CliRunner().invoke(main, [str(one) for one in arguments], env=environ)
+
+    return run
