@@ -67,7 +67,8 @@ class Gateway:
         Raises StoreError, PolicyError.
         """
         parts = self.parts
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self.stop)
             await parts.store.open()
             self._exits.push_async_callback(parts.store.close)
             await self._list_open_intents()
@@ -81,9 +82,7 @@ class Gateway:
             parts.registry.changed = self._note_drift
             self._exits.push_async_callback(parts.registry.stop)
             await parts.registry.start()
-        except BaseException:
-            await self.stop()
-            raise
+            undo.pop_all()
 
     async def drain(self, drain_s: float) -> None:
         """Take no new calls, close streams, wait for the calls in flight; cut those that last.

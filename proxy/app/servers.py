@@ -80,15 +80,14 @@ class Servers:
         self._tasks = [
             asyncio.create_task(server.serve(sockets=[port.socket])) for server, port in pairs
         ]
-        try:
+        async with contextlib.AsyncExitStack() as undo:
+            undo.push_async_callback(self._end, return_exceptions=True)
             while not all(server.started for server in self._servers):
                 for task in self._tasks:
                     if task.done():
                         task.result()
                 await asyncio.sleep(0.005)
-        except BaseException:
-            await self._end(return_exceptions=True)
-            raise
+            undo.pop_all()
 
     async def stop(self) -> None:
         """Stop accepting, give answers under way two seconds to leave, close."""

@@ -88,9 +88,11 @@ class Signals:
         await asyncio.wait((working, stopping), return_when=asyncio.FIRST_COMPLETED)
         for task in (working, stopping):
             task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await working
-        return not working.cancelled()
+        await asyncio.wait((working,))
+        if working.cancelled():
+            return False
+        working.result()
+        return True
 
     async def finished(self) -> None:
         """Let end what signals have begun."""

@@ -6,7 +6,6 @@ from enum import StrEnum
 
 from proxy.model.decision import Reason
 from proxy.model.kill import Scope
-from proxy.model.session import BudgetView
 from proxy.model.tool import Effect, Recovery
 
 
@@ -185,7 +184,3 @@ class Limits:
     session_risk: int
     agent_risk: int
     window_s: int
-
-    def view_of_nothing(self) -> BudgetView:
-        """Return the session budget before its first call."""
-        return BudgetView(self.session_risk)
