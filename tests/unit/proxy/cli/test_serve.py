@@ -3,7 +3,6 @@ import json
 import os
 import re
 import signal
-import socket
 import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -22,7 +21,6 @@ from proxy.config import load_settings
 from proxy.model.kill import GLOBAL
 from proxy.observability.masking import Masker
 from proxy.stores.sqlite import SqliteStore
-from proxy.stores.sqlite.lock import ExclusiveLock
 from tests.harness.gateway import Gateway, World
 from tests.harness.processes import children_of, command_of, is_alive
 from tests.harness.recorder import Recorder
