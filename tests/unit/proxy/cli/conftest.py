@@ -1,6 +1,7 @@
 """The command in this process, and something to run it on."""
 
 import os
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from proxy.cli import main
+from proxy.cli import serve as module
 from tests.harness.gateway import World
 from tests.harness.tiny_bundle import write
 
@@ -20,6 +22,21 @@ def world(tmp_path: Path) -> World:
     world = World(tmp_path, "http://127.0.0.1:9")
     write(world.bundle)
     return world
+
+
+@pytest.fixture(autouse=True)
+def _our_logging(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the logging of this process as it is."""
+    monkeypatch.setattr(module, "configure", lambda *_: None)
+
+
+@pytest.fixture
+def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory that temporary files go to."""
+    place = tmp_path / "t"
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    return place
 
 
 @pytest.fixture

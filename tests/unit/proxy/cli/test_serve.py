@@ -3,7 +3,6 @@ import json
 import os
 import re
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,38 +11,19 @@ from typing import Any
 
 import httpx
 import pytest
-from click.testing import Result
 
-from proxy.app.assemble import assemble
 from proxy.cli import serve as module
 from proxy.cli.serve import Signals
 from proxy.config import load_settings
 from proxy.model.kill import GLOBAL
-from proxy.observability.masking import Masker
 from proxy.stores.sqlite import SqliteStore
+from tests.harness.assembled import build, living_children
 from tests.harness.gateway import Gateway, World
-from tests.harness.processes import children_of, command_of, is_alive
+from tests.harness.processes import command_of
 from tests.harness.recorder import Recorder
 from tests.harness.tiny_bundle import BROKEN_RULE, FAILING_SUITE, RULE, write
 
-Run = Callable[..., Result]
-
 READY = re.compile(r"agents on (\S+), operators on (\S+)")
-
-
-@pytest.fixture(autouse=True)
-def _our_logging(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the logging of this process as it is."""
-    monkeypatch.setattr(module, "configure", lambda *_: None)
-
-
-@pytest.fixture
-def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory that temporary files go to."""
-    place = tmp_path / "t"
-    place.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    return place
 
 
 @pytest.fixture
@@ -95,10 +75,6 @@ def signalled(number: signal.Signals) -> None:
     """Send ourselves a signal, if somebody takes it."""
     assert signal.getsignal(number) not in {signal.SIG_DFL, signal.default_int_handler}
     os.kill(os.getpid(), number)
-
-
-def living_children() -> list[int]:
-    return [pid for pid in children_of(os.getpid()) if is_alive(pid)]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -232,7 +208,7 @@ async def test_a_halt_that_comes_too_early_is_done_before_anything_is_served(
     world: World,
 ) -> None:
     """One turn of the loop after the start nothing can start any more."""
-    built = assemble(load_settings(world.write(), {}), {}, Masker())
+    built = build(world)
     signals = Signals(built.gateway)
     signalled(signal.SIGUSR1)
     assert await signals.unless_stopped(built.gateway.start())

@@ -1,6 +1,5 @@
 import os
 import socket
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,7 +7,6 @@ from typing import Any
 import pytest
 from click.testing import Result
 
-from proxy.cli import serve as module
 from proxy.stores.sqlite.lock import ExclusiveLock
 from tests.harness.assembled import living_children
 from tests.harness.gateway import World
@@ -30,21 +28,6 @@ REFUSED: dict[str, tuple[dict[str, Any], dict[str, str], int, str]] = {
     "tls": ({"listen": {"tls_cert": "a.pem", "tls_key": "b.pem"}}, {}, 2, "'b.pem' cannot be read"),
     "ledger": ({"store": "sqlite:///detent.yaml/x.db"}, {}, 3, "name a writable file"),
 }
-
-
-@pytest.fixture(autouse=True)
-def _our_logging(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the logging of this process as it is."""
-    monkeypatch.setattr(module, "configure", lambda *_: None)
-
-
-@pytest.fixture
-def staging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory that temporary files go to."""
-    place = tmp_path / "t"
-    place.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(place))
-    return place
 
 
 @pytest.mark.parametrize("what", REFUSED)
