@@ -62,7 +62,7 @@ NONE = [
     "",
     "12:30",
     "a: b/c",
-    "/work/repo/file.py",
+    "/srv/repo/file.py",
     "C:\\Users\\x",
     "//",
     "1://x",
