@@ -113,6 +113,8 @@ async def test_sigusr1_halts_everything(gateway: Gateway) -> None:
     async with asyncio.timeout(5):
         while (await gateway.call("read"))[0] != 503:
             await asyncio.sleep(0.01)
+        while not (await gateway.operate("GET", "/killswitch"))[1]["active"]:
+            await asyncio.sleep(0.01)  # halted at once, committed a moment later
     _, state = await gateway.operate("GET", "/killswitch")
     assert state["active"][0]["actor"] == "signal"
 

@@ -200,7 +200,9 @@ async def test_sigusr1_kills_everything(world: World, capsys: pytest.CaptureFixt
         async with asyncio.timeout(5):
             while (await served.call("read"))[0] != 503:
                 await asyncio.sleep(0.01)
-        kills = (await served.operate("/killswitch"))["active"]
+        async with asyncio.timeout(5):  # refused at once, committed a moment later
+            while not (kills := (await served.operate("/killswitch"))["active"]):
+                await asyncio.sleep(0.01)
     assert [(kill["actor"], kill["reason"]) for kill in kills] == [("signal", "SIGUSR1")]
 
 
