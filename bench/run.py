@@ -20,7 +20,7 @@ from bench.tool import serve
 from tests.harness.gateway import ECHO_SCHEMA, Gateway, World, http_tool
 from tests.harness.processes import children_of
 
-RATE, CLIENTS = 200.0, 16
+RATE, CLIENTS = 100.0, 4
 PAYLOAD = {"text": "y" * 900, "n": 1}
 RESULTS = Path(__file__).with_name("results.md")
 TICKS = os.sysconf("SC_CLK_TCK")
