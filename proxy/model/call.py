@@ -10,6 +10,25 @@ class Door(StrEnum):
 
     CALLS = "calls"
     MCP = "mcp"
+    HTTP = "http"
+    HOOKS = "hooks"
+
+
+TOOLS_CALL = "tools/call"
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A later round of a call whose tool asked for input (MCP 2026-07-28, multi round-trip).
+
+    `responses` is the client's `inputResponses` as an RFC 8785 object, `state` the tool's own
+    `requestState`. `step_id` names the step of the first round, `number` counts from 2.
+    """
+
+    step_id: str
+    number: int
+    responses: bytes = b"{}"
+    state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +37,11 @@ class ToolCall:
 
     `arguments` is an RFC 8785 JSON object. The policy decides on these bytes and the tool receives
     these bytes, so nothing can change between the two.
+
+    An MCP method other than tools/call has its own name as `tool`, which holds a slash, and its
+    params as `arguments`. `extras` are the other members of a tools/call's params, `meta` those
+    of `_meta` that belong to neither the protocol nor Detent: RFC 8785 objects, decided on and
+    forwarded like arguments.
     """
 
     server: str
@@ -28,6 +52,14 @@ class ToolCall:
     idempotency_key: str | None = None
     urls: tuple[str, ...] = ()
     flags: tuple[str, ...] = ()
+    extras: bytes = b"{}"
+    meta: bytes = b"{}"
+    round: Round | None = None
+
+    @property
+    def method(self) -> str:
+        """The MCP method: tools/call unless `tool` is a method itself."""
+        return self.tool if "/" in self.tool else TOOLS_CALL
 
     @property
     def resource_id(self) -> str:
@@ -41,7 +73,12 @@ class ToolCall:
 
     @property
     def request_sha256(self) -> str:
-        """Hex SHA-256 over tool and arguments: what an idempotency key is bound to."""
+        """Hex SHA-256 over tool, arguments and extras: what an idempotency key is bound to.
+
+        `meta` stays out: trace ids differ from one attempt to the next.
+        """
         digest = hashlib.sha256(f"{self.server}\0{self.tool}\0".encode())
         digest.update(self.arguments)
+        if self.extras != b"{}":
+            digest.update(b"\0" + self.extras)
         return digest.hexdigest()

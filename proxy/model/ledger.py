@@ -17,6 +17,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
     DRY_RUN = "dry_run"
     PENDING_APPROVAL = "pending_approval"
+    INPUT_REQUIRED = "input_required"
     DENIED = "denied"
 
 

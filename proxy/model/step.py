@@ -48,8 +48,9 @@ class Step:
 class Answer:
     """What goes back to the agent: the outcome document of CONTRACTS section 5.
 
-    `result` is the tool's own JSON; `is_error` says that the tool reported a failure. `http`
-    is the status of the plain doors.
+    `result` is the tool's own JSON; `is_error` says that the tool reported a failure, and
+    `is_rpc_error` that the JSON is a JSON-RPC error object. `http` is the status of the plain
+    doors.
     """
 
     step_id: str
@@ -60,6 +61,7 @@ class Answer:
     attempt: int = 1
     result: bytes | None = None
     is_error: bool = False
+    is_rpc_error: bool = False
     preview: dict[str, Any] | None = None
     risk: int = 0
     budget: BudgetView | None = None

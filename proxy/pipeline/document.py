@@ -61,6 +61,7 @@ HTTP_OF: dict[Outcome, int] = {
     Outcome.UNKNOWN: 504,
     Outcome.DENIED: 403,
     Outcome.PENDING_APPROVAL: 202,
+    Outcome.INPUT_REQUIRED: 200,
 }
 
 

@@ -4,14 +4,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from proxy.model.call import TOOLS_CALL, Round
 from proxy.model.tool import ToolDefinition, ToolManifest
+from proxy.upstream.conversation import Conversation, Silence
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamCall:
     """One call as it leaves: canonical arguments, and the lease's headers (never shown).
 
-    `idempotency_key` goes to tools whose recovery is idempotency_key.
+    `idempotency_key` goes to tools whose recovery is idempotency_key. `method`, `extras`, `meta`
+    and `round` are those of ToolCall; `conversation` is the client's end.
     """
 
     manifest: ToolManifest
@@ -19,17 +22,26 @@ class UpstreamCall:
     timeout_s: float
     headers: Mapping[str, str] = field(repr=False, default_factory=dict)
     idempotency_key: str = ""
+    method: str = TOOLS_CALL
+    extras: bytes = b"{}"
+    meta: bytes = b"{}"
+    round: Round | None = None
+    conversation: Conversation = field(default_factory=Silence, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class UpstreamResult:
     """The tool's answer: JSON bytes. `is_error`: the tool itself reports a failure.
 
-    For MCP the JSON is the CallToolResult; for HTTP it is `{"status": 200, "body": …}`.
+    For MCP the JSON is the method's result; for HTTP it is `{"status": 200, "body": …}`. With
+    `is_rpc_error` it is a JSON-RPC error object, as the server wrote it. `needs_input`: the tool
+    acts only when the client has answered the `inputRequests` in it.
     """
 
     result: bytes
     is_error: bool = False
+    is_rpc_error: bool = False
+    needs_input: bool = False
 
 
 class Upstream(Protocol):

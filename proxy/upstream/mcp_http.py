@@ -7,12 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 
 from proxy.egress.client import EgressClient
 from proxy.errors import OutcomeUnknown, UpstreamFailed
+from proxy.model.mcp import Era
 from proxy.model.tool import Effect, ToolDefinition
 from proxy.upstream.base import UpstreamCall, UpstreamResult
 from proxy.upstream.headers import outgoing
 from proxy.upstream.jsonrpc import Message, RpcError, notification
 from proxy.upstream.mcp_wire import (
-    Era,
     Spoken,
     agree,
     call_params,

@@ -9,12 +9,12 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from proxy.errors import OutcomeUnknown, UpstreamFailed
+from proxy.model.mcp import Era
 from proxy.model.tool import ToolDefinition
 from proxy.process.child import Child, ChildFailed, ChildSpec, spawn
 from proxy.upstream.base import UpstreamCall, UpstreamResult
 from proxy.upstream.jsonrpc import Message
 from proxy.upstream.mcp_wire import (
-    Era,
     Spoken,
     agree,
     call_params,

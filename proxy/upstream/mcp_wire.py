@@ -6,10 +6,10 @@ each request carries protocol version, capabilities and client in `params._meta`
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import Any, Protocol
 
 from proxy.errors import OutcomeUnknown, UpstreamFailed
+from proxy.model.mcp import Era
 from proxy.model.tool import ToolDefinition
 from proxy.upstream.base import UpstreamResult
 from proxy.upstream.definitions import definitions_of
@@ -20,13 +20,6 @@ STATELESS_VERSION = "2026-07-28"
 MAX_PAGES = 100
 MAX_TOOLS = 10_000
 _CLIENT = {"name": "detent", "version": "0"}
-
-
-class Era(StrEnum):
-    """The two ways of speaking MCP."""
-
-    HANDSHAKE = "handshake"
-    STATELESS = "stateless"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ import itertools
 from collections.abc import Callable
 
 from proxy.errors import OutcomeUnknown, UpstreamFailed
+from proxy.model.mcp import Era
 from proxy.process.child import Child
 from proxy.upstream.jsonrpc import Message, notification, parse, reply, request
-from proxy.upstream.mcp_wire import Era, cancelled_params
+from proxy.upstream.mcp_wire import cancelled_params
 
 MAX_WAITING_BYTES = 64 * 1024
 

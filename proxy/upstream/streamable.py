@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from proxy.egress.client import EgressClient, EgressRequest, EgressStream
 from proxy.errors import OutcomeUnknown, UpstreamError, UpstreamFailed
+from proxy.model.mcp import Era
 from proxy.upstream.headers import outgoing
 from proxy.upstream.jsonrpc import Message, parse, reply, request
-from proxy.upstream.mcp_wire import Era, Spoken
+from proxy.upstream.mcp_wire import Spoken
 from proxy.upstream.sse import EventParser
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024

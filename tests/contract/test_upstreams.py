@@ -15,13 +15,13 @@ import rfc8785
 from proxy.egress.addresses import AddressPolicy
 from proxy.egress.client import EgressClient
 from proxy.errors import OutcomeUnknown, Refused, UpstreamFailed
+from proxy.model.mcp import Era
 from proxy.model.tool import Effect, HttpBinding, ToolManifest
 from proxy.process.child import Child, ChildSpec, spawn
 from proxy.upstream.base import Upstream, UpstreamCall
 from proxy.upstream.http import HttpUpstream
 from proxy.upstream.mcp_http import McpHttp
 from proxy.upstream.mcp_stdio import McpStdio, Patience
-from proxy.upstream.mcp_wire import Era
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

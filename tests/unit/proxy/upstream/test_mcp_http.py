@@ -10,10 +10,10 @@ import pytest
 
 from proxy.egress.client import EgressClient
 from proxy.errors import OutcomeUnknown, UpstreamFailed
+from proxy.model.mcp import Era
 from proxy.model.tool import Effect, ToolManifest
 from proxy.upstream.base import UpstreamCall
 from proxy.upstream.mcp_http import McpHttp
-from proxy.upstream.mcp_wire import Era
 from tests.harness.mcp_on_wire import McpServer
 from tests.harness.wire import Received, Wire, answer
 

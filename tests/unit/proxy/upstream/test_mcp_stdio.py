@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import OutcomeUnknown, Refused, UpstreamFailed
+from proxy.model.mcp import Era
 from proxy.model.tool import Effect, ToolManifest
 from proxy.process.child import ChildSpec
 from proxy.upstream.base import UpstreamCall
 from proxy.upstream.mcp_stdio import McpStdio, Patience, child_environment
-from proxy.upstream.mcp_wire import Era
 from tests.harness.scripted import MakeScripted
 
 

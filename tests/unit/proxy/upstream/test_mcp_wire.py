@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from proxy.errors import OutcomeUnknown, UpstreamFailed
+from proxy.model.mcp import Era
 from proxy.upstream.jsonrpc import Message, RpcError
 from proxy.upstream.mcp_wire import (
     MAX_PAGES,
-    Era,
     Spoken,
     agree,
     call_params,

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from proxy.errors import OutcomeUnknown, Refused, UpstreamFailed
+from proxy.model.mcp import Era
 from proxy.process.child import Child, ChildSpec, spawn
 from proxy.upstream.jsonrpc import Message
-from proxy.upstream.mcp_wire import Era, call_params
+from proxy.upstream.mcp_wire import call_params
 from proxy.upstream.pipe import Pipe
 from tests.harness.scripted import SCRIPT
 

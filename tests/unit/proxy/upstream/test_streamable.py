@@ -9,7 +9,8 @@ import pytest
 
 from proxy.egress.client import EgressClient
 from proxy.errors import OutcomeUnknown, UpstreamFailed
-from proxy.upstream.mcp_wire import Era, Spoken
+from proxy.model.mcp import Era
+from proxy.upstream.mcp_wire import Spoken
 from proxy.upstream.streamable import (
     MAX_COURTESIES,
     Declined,

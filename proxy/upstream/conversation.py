@@ -1,0 +1,58 @@
+"""What happens between a server and the client of a call while the call runs."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from proxy.model.mcp import Era, RpcReply
+
+NOT_HERE = b'{"code":-32601,"message":"The client of this call does not take requests"}'
+
+
+class Conversation(Protocol):
+    """The client's end of one call.
+
+    `era` is the one the client speaks, None when it speaks no MCP. `session` tells clients apart:
+    a server that keeps sessions gives each its own, so that nothing of one reaches another.
+    `capabilities` are the client's as declared. `wants_progress`: it sent a progress token.
+    `log_level` is the level of log messages it asked for, None when it asked for none.
+    """
+
+    era: Era | None
+    session: str
+    capabilities: Mapping[str, Any]
+    wants_progress: bool
+    log_level: str | None
+
+    async def tell(self, method: str, params: bytes) -> None:
+        """Pass a notification of the server on; `params` is a JSON object.
+
+        A progress notification has the client's own token in it. Raises nothing the server causes.
+        """
+        ...
+
+    async def ask(self, method: str, params: bytes) -> RpcReply:
+        """Ask the client what the server asks; policy has its say first.
+
+        A refusal is a reply with an error. Raises CancelledError when the call is cut meanwhile.
+        """
+        ...
+
+
+class Silence:
+    """The client of a plain door: it hears nothing and answers nothing."""
+
+    era: Era | None = None
+    capabilities: Mapping[str, Any] = {}
+    wants_progress = False
+    log_level: str | None = None
+
+    def __init__(self, session: str = "") -> None:
+        self.session = session
+
+    async def tell(self, method: str, params: bytes) -> None:
+        """Drop it."""
+
+    async def ask(self, method: str, params: bytes) -> RpcReply:
+        """Refuse."""
+        del method, params
+        return RpcReply(error=NOT_HERE)
