@@ -17,3 +17,11 @@ class RpcReply:
 
     result: bytes | None = None
     error: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Notification:
+    """What a server says outside of calls; `params` is a JSON object."""
+
+    method: str
+    params: bytes
