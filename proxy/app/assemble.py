@@ -15,6 +15,7 @@ from proxy.app.servers import Port, Servers, authority, bind
 from proxy.config import Settings
 from proxy.config.settings import Address
 from proxy.ingress.agents import agents_app
+from proxy.ingress.canonical import flags_in, urls_in
 from proxy.ingress.guard import GuardSettings, loopback_hosts
 from proxy.ingress.operator import OperatorPorts, operator_app
 from proxy.killswitch.halt_file import HaltFile
@@ -27,6 +28,7 @@ from proxy.observability.metrics import Metrics
 from proxy.pdp.decision import DecisionPoint
 from proxy.pipeline.admit import Admission
 from proxy.pipeline.authenticate import Authenticator
+from proxy.pipeline.converse import Converse, Surveys
 from proxy.pipeline.decide import Decider
 from proxy.pipeline.dispatch import Dispatch
 from proxy.pipeline.effect import Effect
@@ -39,6 +41,7 @@ from proxy.pipeline.run import Pipeline, Stages
 from proxy.pipeline.sessions import SessionDesk
 from proxy.pipeline.settle import Settling
 from proxy.pipeline.visible import Visibility
+from proxy.pipeline.watch import Watching
 from proxy.upstream.registry import Registry
 
 
@@ -131,18 +134,21 @@ def _assemble(builder: Builder, source: PolicySource) -> Assembled:
     registry.serve(builder.upstreams(catalogue, registry.mark_stale))
     resolver = Resolver(loaded.tools, registry)
     dispatch = Dispatch(registry, kill_switch, store, metrics)
+    decider = Decider(policy, metrics)
+    converse = Converse(resolver, decider, inspection, settling, Surveys(urls_in, flags_in))
     stages = Stages(
         authenticate=Authenticator(principals_of(settings), store, desk),
         admit=Admission(kill_switch, store, catalogue.limits),
         inspect=inspection,
         resolve=resolver,
-        decide=Decider(policy, metrics),
+        decide=decider,
         lend=lending,
         reserve=Reserving(store, catalogue.limits),
-        effect=Effect(lending, dispatch, inspection, settling, kill_switch),
+        effect=Effect(lending, dispatch, inspection, settling, kill_switch, converse),
         settle=settling,
         visible=Visibility(resolver, policy),
         desk=desk,
+        watch=Watching(resolver, registry),
     )
     parts = Parts(
         store, kill_switch, flights, engine, policy, registry, resolver, stages.admit,

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from proxy.model.approval import Approval
 from proxy.model.decision import Reason
 from proxy.model.kill import Scope
 from proxy.model.tool import Effect, Recovery
@@ -89,7 +90,11 @@ class PendingCredential:
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """What is about to happen at a tool."""
+    """What is about to happen at a tool.
+
+    `continues` is the step of the first round when a tool asked for input: a further round is the
+    same logical step and has its number.
+    """
 
     step_id: str
     session_id: str
@@ -103,6 +108,7 @@ class Intent:
     arguments_sha256: str
     epoch: int
     at: datetime
+    continues: str = ""
 
     @property
     def resource_id(self) -> str:
@@ -115,7 +121,8 @@ class Reservation:
     """Everything that becomes durable in one transaction before a side effect.
 
     `scopes` are checked against the kill log inside the transaction. `labels` are added to the
-    agent. The budget rows named by `holds` are charged with their `risk` as held.
+    agent. The budget rows named by `holds` are charged with their `risk` as held. `approval` is
+    used up.
     """
 
     intent: Intent
@@ -125,6 +132,7 @@ class Reservation:
     labels: tuple[str, ...] = ()
     claim: Claim | None = None
     credential: PendingCredential | None = None
+    approval: Approval | None = None
 
 
 class ReserveStatus(StrEnum):
@@ -135,6 +143,7 @@ class ReserveStatus(StrEnum):
     LOCKED = "locked"
     SESSION_CLOSED = "session_closed"
     BUDGET_EXHAUSTED = "budget_exhausted"
+    APPROVAL_SPENT = "approval_spent"
     REPLAY = "replay"
     RUNNING = "running"
     MISMATCH = "mismatch"

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any
 
+from proxy.model.approval import Approval
 from proxy.model.call import ToolCall
 from proxy.model.decision import Decision, Reason
 from proxy.model.kill import Scope, scopes_of
@@ -16,7 +17,8 @@ class Step:
     """One logical tool call on its way down; every stage returns a fuller copy.
 
     `epoch` is the kill epoch the call was admitted under; `mode` the session's, after every
-    dry-run toggle.
+    dry-run toggle. `approval` is the one that is valid for exactly this request; it is used up
+    when the call is made.
     """
 
     id: str
@@ -28,6 +30,7 @@ class Step:
     manifest: ToolManifest | None = None
     definition: ToolDefinition | None = None
     view: SessionView | None = None
+    approval: Approval | None = None
     decision: Decision | None = None
 
     @property
@@ -63,6 +66,7 @@ class Answer:
     is_error: bool = False
     is_rpc_error: bool = False
     preview: dict[str, Any] | None = None
+    approval: dict[str, Any] | None = None
     risk: int = 0
     budget: BudgetView | None = None
     policy_revision: str = ""

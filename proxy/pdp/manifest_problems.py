@@ -11,15 +11,27 @@ _PLACES = re.compile(r"\{([^{}]*)\}")
 _KINDS = ("path_within", "host_in", "cidr_in", "max", "min", "max_length", "one_of")
 
 
-def problems_of_tool(entry: dict[str, Any], workspaces: Mapping[str, Any]) -> Iterator[str]:
+def problems_of_tool(
+    name: str, entry: dict[str, Any], workspaces: Mapping[str, Any]
+) -> Iterator[str]:
     """Yield what is wrong, each with its cure; the entry already fits the schema."""
-    if "http" in entry:
+    if "/" in name:
+        yield from _problems_of_method(entry)
+    elif "$" in name:
+        yield "a tool's name has no $: it is of A-Z a-z 0-9 _ . -"
+    elif "http" in entry:
         yield from _problems_of_http(entry)
     else:
         yield from _problems_of_mcp(entry)
     for constraint in entry.get("constraints", ()):
         for problem in _problems_of_constraint(constraint, workspaces):
             yield f"constraint on {constraint['argument']}: {problem}"
+
+
+def _problems_of_method(entry: dict[str, Any]) -> Iterator[str]:
+    for key in ("pin", "http", "description", "input_schema"):
+        if key in entry:
+            yield f"{key} is for tools: remove it, an MCP method is defined by the protocol"
 
 
 def _problems_of_mcp(entry: dict[str, Any]) -> Iterator[str]:

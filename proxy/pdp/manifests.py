@@ -61,7 +61,7 @@ def load_catalogue(directory: Path) -> Catalogue:
         f"tools/{server}: {name}: {problem}"
         for server, tools in data["tools"].items()
         for name, entry in tools.items()
-        for problem in problems_of_tool(entry, data.get("workspaces", {}))
+        for problem in problems_of_tool(name, entry, data.get("workspaces", {}))
     ]
     if problems:
         raise PolicyInvalid("\n".join(sorted(problems)))

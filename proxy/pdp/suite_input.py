@@ -23,13 +23,16 @@ def decision_input(given: Mapping[str, Any], catalogue: Catalogue) -> dict[str, 
     return {
         "subject": _subject(given),
         "action": {
-            "name": "tools/call",
+            "name": resource["tool"] if resource["type"] == "method" else "tools/call",
             "effect": (resource["manifest"] or {}).get("effect"),
             "dry_run": given.get("dry_run", False),
         },
         "resource": resource,
         "context": {
             "arguments": _placed(given.get("arguments", {}), catalogue.workspaces),
+            "extras": given.get("extras", {}),
+            "meta": given.get("meta", {}),
+            "input_responses": given.get("input_responses", {}),
             "arguments_sha256": NO_HASH,
             "urls": given.get("urls", []),
             "flags": given.get("flags", []),
@@ -86,7 +89,7 @@ def _resource(given: Mapping[str, Any], catalogue: Catalogue) -> dict[str, Any]:
             "in `manifest`, or say `known: false`"
         )
     return {
-        "type": "tool",
+        "type": "method" if "/" in tool else "tool",
         "id": given["tool"],
         "server": server,
         "tool": tool,

@@ -12,6 +12,7 @@ from proxy.model.step import Step
 from proxy.observability.metrics import Metrics
 from proxy.pdp.decision import DecisionPoint
 from proxy.pipeline.authenticate import Caller
+from proxy.pipeline.methods import is_method
 from proxy.pipeline.visible import subject
 
 
@@ -42,12 +43,12 @@ def decision_body(step: Step, revision: str) -> bytes:
     head: dict[str, Any] = {
         "subject": subject(Caller(step.principal, step.session)),
         "action": {
-            "name": "tools/call",
+            "name": call.method,
             "effect": manifest.effect.value,
             "dry_run": step.is_dry_run,
         },
         "resource": {
-            "type": "tool",
+            "type": "method" if is_method(call.tool) else "tool",
             "id": call.resource_id,
             "server": call.server,
             "tool": call.tool,
@@ -70,6 +71,12 @@ def decision_body(step: Step, revision: str) -> bytes:
             _json(head)[:-1],
             b',"context":{"arguments":',
             call.arguments,
+            b',"extras":',
+            call.extras,
+            b',"meta":',
+            call.meta,
+            b',"input_responses":',
+            call.round.responses if call.round else b"{}",
             b",",
             _json(context)[1:],
             b"}}",

@@ -12,6 +12,7 @@ from proxy.observability.metrics import Metrics
 from proxy.pipeline.reserve import decided
 from proxy.stores.base import Ledger
 from proxy.upstream.base import UpstreamCall, UpstreamResult
+from proxy.upstream.conversation import Conversation
 from proxy.upstream.registry import Registry
 
 
@@ -26,8 +27,10 @@ class Dispatch:
         self._ledger = ledger
         self._metrics = metrics
 
-    async def __call__(self, step: Step, lease: Lease | None, flight: Flight) -> UpstreamResult:
-        """Make the call.
+    async def __call__(
+        self, step: Step, lease: Lease | None, flight: Flight, conversation: Conversation
+    ) -> UpstreamResult:
+        """Make the call; `conversation` is what server and client say to each other meanwhile.
 
         Raises Refused: killed (0 bytes sent), UpstreamFailed, OutcomeUnknown.
         """
@@ -49,6 +52,11 @@ class Dispatch:
             timeout_s=manifest.timeout_s,
             headers=lease.headers if lease else {},
             idempotency_key=step.id,
+            method=step.call.method,
+            extras=step.call.extras,
+            meta=step.call.meta,
+            round=step.call.round,
+            conversation=conversation,
         )
         began = time.perf_counter()
         try:

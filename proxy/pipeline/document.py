@@ -24,6 +24,8 @@ def outcome_document(answer: Answer) -> bytes:
         "decision_id": answer.decision_id,
         "epoch": answer.epoch,
     }
+    if answer.is_rpc_error:
+        members["is_rpc_error"] = True
     if answer.preview is not None:
         members["preview"] = answer.preview
     document = json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
@@ -46,6 +48,7 @@ def parse_document(document: bytes) -> Answer:
         attempt=members["attempt"],
         result=None if result is None else json.dumps(result, ensure_ascii=False).encode(),
         is_error=members["is_error"],
+        is_rpc_error=members.get("is_rpc_error", False),
         risk=members["cost"]["risk"],
         budget=BudgetView(budget["limit"], budget["used"], budget["held"]) if budget else None,
         policy_revision=members["policy_revision"],

@@ -10,14 +10,17 @@ from proxy.model.kill import KillVerdict
 from proxy.model.ledger import Outcome
 from proxy.model.reasons import reason
 from proxy.model.step import Answer, Step
+from proxy.pipeline.converse import Converse
 from proxy.pipeline.dispatch import Dispatch
 from proxy.pipeline.inspect import Inspection
 from proxy.pipeline.lease import Lending
 from proxy.pipeline.settle import Ending, Settling
 from proxy.upstream.base import UpstreamResult
+from proxy.upstream.conversation import Conversation
 
 _VERDICT_OF = {
     Outcome.DONE: KillVerdict.DONE,
+    Outcome.INPUT_REQUIRED: KillVerdict.FAILED,
     Outcome.FAILED: KillVerdict.FAILED,
     Outcome.UNKNOWN: KillVerdict.UNKNOWN,
 }
@@ -33,7 +36,9 @@ class Effect:
         inspection: Inspection,
         settling: Settling,
         kill_switch: KillSwitch,
+        converse: Converse,
     ) -> None:
+        self._converse = converse
         self._lending = lending
         self._dispatch = dispatch
         self._inspection = inspection
@@ -41,17 +46,25 @@ class Effect:
         self._kill_switch = kill_switch
 
     async def __call__(
-        self, step: Step, wanted: tuple[str, LeaseRequest] | None, flight: Flight
+        self,
+        step: Step,
+        wanted: tuple[str, LeaseRequest] | None,
+        flight: Flight,
+        client: Conversation,
     ) -> Answer:
-        """Lend, send and settle. Raises StoreUnavailable, CancelledError (settled before)."""
+        """Lend, send and settle. Raises StoreUnavailable, CancelledError (settled before).
+
+        `client` is the bare end of the conversation; what passes to and fro is guarded here.
+        """
         lease: Lease | None = None
         try:
             lease = await self._lending.mint(step, wanted)
-            result = await self._dispatch(step, lease, flight)
+            conversation = self._converse(step, client)
+            result = await self._dispatch(step, lease, flight, conversation)
             flight.settling()
             ending = await self._inspected(step, result)
         except Refused as refused:
-            ending = Ending(Outcome.FAILED, refused.refusal.reasons, refused=True)
+            ending = _refused(refused, flight)
         except UpstreamFailed:
             ending = Ending(Outcome.FAILED, (reason("upstream-failed"),))
         except OutcomeUnknown:
@@ -72,8 +85,7 @@ class Effect:
             await self._inspection.result(step, result.result)
         except Refused as refused:
             return Ending(Outcome.DONE, refused.refusal.reasons)
-        outcome = Outcome.FAILED if result.is_error else Outcome.DONE
-        return Ending(outcome, shown=result)
+        return Ending(_outcome_of(result), shown=result)
 
     async def _finish(
         self, step: Step, ending: Ending, flight: Flight, lease: Lease | None
@@ -87,6 +99,20 @@ class Effect:
             verdict = KillVerdict.NEVER_DISPATCHED if never else _VERDICT_OF[ending.outcome]
             await self._kill_switch.landed(flight, verdict)
         return answer
+
+
+def _outcome_of(result: UpstreamResult) -> Outcome:
+    if result.needs_input:
+        return Outcome.INPUT_REQUIRED
+    return Outcome.FAILED if result.is_error else Outcome.DONE
+
+
+def _refused(refused: Refused, flight: Flight) -> Ending:
+    """Return how a call ended that was refused: before its first byte, or on the way back."""
+    reasons = refused.refusal.reasons
+    if flight.sent:
+        return Ending(Outcome.UNKNOWN, reasons)
+    return Ending(Outcome.FAILED, reasons, refused=True)
 
 
 def _ending(flight: Flight, *, is_cut: bool) -> Ending:

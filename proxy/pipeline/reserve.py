@@ -120,12 +120,16 @@ def _intent(step: Step, manifest: ToolManifest, now: datetime) -> Intent:
         arguments_sha256=step.call.arguments_sha256,
         epoch=step.epoch,
         at=now,
+        continues=step.call.round.step_id if step.call.round else "",
     )
 
 
 def _claim(step: Step) -> Claim | None:
-    key = step.call.idempotency_key
-    return Claim(key, step.call.request_sha256) if key else None
+    """Return the claim of a keyed call. Each round of one has its own: its answer is another."""
+    key, later = step.call.idempotency_key, step.call.round
+    if not key:
+        return None
+    return Claim(f"{key}\x1f{later.number}" if later else key, step.call.request_sha256)
 
 
 def _pending(wanted: tuple[str, LeaseRequest] | None, now: datetime) -> PendingCredential | None:

@@ -9,8 +9,10 @@ from typing import Any
 import jsonschema_rs
 
 from proxy.errors import Refused
+from proxy.model.call import TOOLS_CALL
 from proxy.model.step import Step
 from proxy.model.tool import ToolDefinition, ToolManifest
+from proxy.pipeline.methods import definition_of, is_method
 from proxy.upstream.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -40,7 +42,7 @@ class Resolver:
         """
         key = (step.call.server, step.call.tool)
         manifest = self._manifests.get(key)
-        definition = self._registry.definition(*key)
+        definition = self._definition(manifest) if manifest else None
         if manifest is None or definition is None:
             raise Refused.because("unknown-tool")
         validator = self._validator(definition) if _is_pinned(manifest, definition) else None
@@ -52,6 +54,22 @@ class Resolver:
         except jsonschema_rs.ValidationError as error:
             raise Refused.because("arguments-invalid", _where(error, definition)) from None
         return replace(step, manifest=manifest, definition=definition)
+
+    def offered(self, server: str | None) -> frozenset[tuple[str, str]]:
+        """Return server and method of every manifest entry, of one server or of all."""
+        return frozenset(
+            (name, entry if is_method(entry) else TOOLS_CALL)
+            for name, entry in self._manifests
+            if server in (None, name)
+        )
+
+    def input_schema(self, server: str, tool: str) -> bytes | None:
+        """Return the pinned schema of a tool's arguments, None when it cannot be called."""
+        manifest = self._manifests.get((server, tool))
+        definition = self._definition(manifest) if manifest else None
+        if manifest is None or definition is None or not _is_pinned(manifest, definition):
+            return None
+        return definition.input_schema
 
     def healthy(self) -> list[tuple[ToolManifest, ToolDefinition]]:
         """Return the tools that can be called now, sorted by name."""
@@ -78,6 +96,10 @@ class Resolver:
             if definition is not None and not _is_pinned(manifest, definition)
         )
 
+    def _definition(self, manifest: ToolManifest) -> ToolDefinition | None:
+        known = definition_of(manifest)
+        return known or self._registry.definition(manifest.server, manifest.tool)
+
     def _validator(self, definition: ToolDefinition) -> jsonschema_rs.Validator | None:
         known = self._validators.get(definition.input_schema)
         if known is not None:
@@ -93,8 +115,10 @@ class Resolver:
 
 
 def _is_pinned(manifest: ToolManifest, definition: ToolDefinition) -> bool:
-    """HTTP tools are defined by the manifest itself; every other tool needs its pin."""
-    return manifest.http is not None or manifest.pin == definition.pin
+    """HTTP tools and methods are defined by the manifest itself; other tools need their pin."""
+    if manifest.http is not None or is_method(manifest.tool):
+        return True
+    return manifest.pin == definition.pin
 
 
 def _closed(schema: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,8 @@
 """The walk of one tool call, in one function you can read aloud."""
 
 import asyncio
-from contextlib import AbstractContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from dataclasses import dataclass
 
 from proxy.errors import BadRequest, Refused, StoreUnavailable
@@ -10,6 +11,7 @@ from proxy.killswitch.switch import KillSwitch
 from proxy.model.call import Door, ToolCall
 from proxy.model.kill import KillVerdict, Scope, scopes_of
 from proxy.model.ledger import Outcome
+from proxy.model.mcp import Notification
 from proxy.model.step import Answer, Step
 from proxy.model.token import new_id
 from proxy.observability.metrics import Metrics
@@ -26,6 +28,8 @@ from proxy.pipeline.sessions import OpenedSession, SessionDesk, SessionRequest, 
 from proxy.pipeline.settle import Settling
 from proxy.pipeline.unavailable import store_unavailable
 from proxy.pipeline.visible import Visibility, VisibleTool
+from proxy.pipeline.watch import Watching
+from proxy.upstream.conversation import Conversation, Silence
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Stages:
     settle: Settling
     visible: Visibility
     desk: SessionDesk
+    watch: Watching
 
 
 class Pipeline:
@@ -60,8 +65,12 @@ class Pipeline:
         """Return who a token belongs to. Raises Refused, StoreUnavailable."""
         return await self._stages.authenticate.caller(token)
 
-    async def run(self, caller: Caller, call: ToolCall) -> Answer:
+    async def run(
+        self, caller: Caller, call: ToolCall, conversation: Conversation | None = None
+    ) -> Answer:
         """Carry one call down the walk and back. Every refusal is an answer.
+
+        `conversation` is the client's end while the call runs; without one it hears nothing.
 
         Raises CancelledError when the client goes away; the ledger is closed before.
         """
@@ -75,7 +84,8 @@ class Pipeline:
         )
         with self._metrics.in_flight(), self._flights.track(step.id, step.scopes) as flight:
             try:
-                answer = await self._walk(step, flight)
+                client = conversation or Silence(caller.session.id)
+                answer = await self._walk(step, flight, client)
             except StoreUnavailable:
                 answer = store_unavailable(step, sent=flight.sent)
         self._metrics.answered(answer.outcome, call.door, call.resource_id)
@@ -83,7 +93,7 @@ class Pipeline:
             self._metrics.refused(answer.reasons[0].id)
         return answer
 
-    async def _walk(self, step: Step, flight: Flight) -> Answer:
+    async def _walk(self, step: Step, flight: Flight, client: Conversation) -> Answer:
         stages = self._stages
         try:
             step = await stages.admit(step)
@@ -106,7 +116,7 @@ class Pipeline:
             if not is_cut:
                 raise
             return await self._refuse(step, Refused.because(flight.cause), flight)
-        return await stages.effect(step, wanted, flight)
+        return await stages.effect(step, wanted, flight, client)
 
     async def _refuse(self, step: Step, refused: Refused, flight: Flight) -> Answer:
         flight.settling()
@@ -119,6 +129,25 @@ class Pipeline:
         if self._kill_switch.covers(_scopes(caller)):
             raise Refused.because("killed")
         return await self._stages.visible(caller, server)
+
+    def offered(self, server: str | None) -> frozenset[tuple[str, str]]:
+        """Return server and MCP method of every manifest entry, of one server or of all."""
+        return self._stages.resolve.offered(server)
+
+    def input_schema(self, server: str, tool: str) -> bytes | None:
+        """Return the JSON Schema of a tool's arguments as pinned, None when it cannot be called."""
+        return self._stages.resolve.input_schema(server, tool)
+
+    def watch(
+        self, server: str | None, session: str
+    ) -> AbstractAsyncContextManager[AsyncIterator[tuple[str, Notification]]]:
+        """Hear what servers say outside of calls to one client's session. See Watching."""
+        servers = {name for name, _ in self._stages.resolve.offered(server)}
+        return self._stages.watch(servers, session)
+
+    async def forget(self, session: str) -> None:
+        """Let servers close what they keep for a client's session that has ended."""
+        await self._stages.watch.forget(session)
 
     async def reject(self, error: BadRequest, caller: Caller | None, door: Door) -> None:
         """Write the audit record of a malformed request. Raises StoreUnavailable."""

@@ -28,6 +28,7 @@ RETRIES = 600
 _STATE_OF = {
     Outcome.DONE: IntentState.DONE,
     Outcome.FAILED: IntentState.FAILED,
+    Outcome.INPUT_REQUIRED: IntentState.FAILED,
     Outcome.UNKNOWN: IntentState.UNKNOWN,
 }
 
@@ -62,7 +63,7 @@ class Settling:
             step_id=step.id,
             state=_STATE_OF[ending.outcome],
             at=datetime.now(UTC),
-            detail=" ".join(given.id for given in ending.reasons),
+            detail=_detail(ending),
             answer=outcome_document(answer) if step.call.idempotency_key else None,
         )
         await asyncio.shield(self._settle(settlement))
@@ -89,6 +90,10 @@ class Settling:
             decision_id=_decision_id(step.decision),
             epoch=step.epoch,
         )
+
+    async def asked(self, step: Step) -> None:
+        """Record that a server's request was let through to the client. Raises StoreUnavailable."""
+        await self._ledger.record(decision_record(step, datetime.now(UTC)))
 
     async def preview(self, step: Step, credential: dict[str, object] | None) -> Answer:
         """Record the decision of a dry run and return its preview. Raises StoreUnavailable."""
@@ -160,6 +165,13 @@ class Settling:
         log.critical("outcome not recorded", extra={"step_id": settlement.step_id})
 
 
+def _detail(ending: Ending) -> str:
+    """Return what the ledger says beside the state."""
+    if ending.outcome is Outcome.INPUT_REQUIRED:
+        return "input-required"  # the tool has not acted: the next round is another intent
+    return " ".join(given.id for given in ending.reasons)
+
+
 def _failed(step: Step) -> Settlement:
     return Settlement(step.id, IntentState.FAILED, datetime.now(UTC), "never dispatched")
 
@@ -176,6 +188,7 @@ def _answer(step: Step, ending: Ending) -> Answer:
         http=kind_of(ending.reasons).http if ending.reasons else http,
         result=shown.result if shown else None,
         is_error=shown.is_error if shown else ending.outcome is not Outcome.DONE,
+        is_rpc_error=shown is not None and shown.is_rpc_error,
         risk=decision.risk,
         budget=_budget_after(step, ending.outcome, decision.risk),
         policy_revision=decision.policy_revision,

@@ -1,10 +1,12 @@
 """The upstream port: a server that has tools."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from proxy.model.call import TOOLS_CALL, Round
+from proxy.model.mcp import Notification
 from proxy.model.tool import ToolDefinition, ToolManifest
 from proxy.upstream.conversation import Conversation, Silence
 
@@ -70,4 +72,16 @@ class Upstream(Protocol):
         cancels upstream as far as the protocol can. Raises UpstreamFailed when the call had no
         effect, OutcomeUnknown when bytes left and no answer came.
         """
+        ...
+
+    def watch(self, session: str) -> AbstractAsyncContextManager[AsyncIterator[Notification]]:
+        """Hear what the server says outside of calls to one client's session.
+
+        Lists that changed, and updates of resources this session subscribed to. Ends when the
+        server has nothing more to say; leaving the block closes what was opened for it.
+        """
+        ...
+
+    async def forget(self, session: str) -> None:
+        """Close what is kept for a client's session that has ended."""
         ...

@@ -2,18 +2,22 @@
 
 import base64
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Any
 from urllib.parse import urlsplit
 
 from proxy.egress.client import EgressClient, EgressRequest, EgressResponse
 from proxy.errors import ConfigError, OutcomeUnknown, UpstreamFailed
+from proxy.model.json_text import object_of, text_of
+from proxy.model.mcp import Notification
 from proxy.model.tool import Effect, HttpBinding, Recovery, ToolDefinition, ToolManifest
 from proxy.upstream.base import UpstreamCall, UpstreamResult
 from proxy.upstream.definitions import definitions_of
 from proxy.upstream.headers import outgoing
 from proxy.upstream.jsonrpc import dumps, loads
 from proxy.upstream.placement import Placed, Placement, placement_of
+from proxy.upstream.quiet import silence
 
 MAX_RESULT_BYTES = 16 * 1024 * 1024
 _SAID_ELSEWHERE = frozenset({301, 304, 307, 308})  # RFC 9110 section 15.4: not done here
@@ -66,6 +70,14 @@ class HttpUpstream:
             raise OutcomeUnknown(f"it answered with status {response.status}")
         return UpstreamResult(_result(response), is_error=not 200 <= response.status < 300)  # noqa: PLR2004 the class 2xx
 
+    def watch(self, session: str) -> AbstractAsyncContextManager[AsyncIterator[Notification]]:
+        """Hear nothing."""
+        del session
+        return silence()
+
+    async def forget(self, session: str) -> None:
+        """Do nothing: no session is kept."""
+
     def _request(self, call: UpstreamCall) -> EgressRequest:
         binding = call.manifest.http
         if binding is None:
@@ -80,7 +92,7 @@ class HttpUpstream:
         return EgressRequest(
             binding.method,
             self._url(placement, placed),
-            outgoing(ours, call.headers),
+            outgoing(ours, call.headers, placed.headers),
             placed.body or b"",
             call.timeout_s,
             MAX_RESULT_BYTES,
@@ -128,19 +140,30 @@ def _ambiguous(status: int, effect: Effect) -> bool:
 
 
 def _result(response: EgressResponse) -> bytes:
-    """Return `{"status", "content_type", "body"}`; a body that is neither JSON nor UTF-8 text comes
-    as base64, with `"encoding": "base64"`.
+    """Return `{"status", "content_type", "body"}`, a JSON body spelled as it came.
+
+    `encoding` says when the body is another string than its type lets expect: `base64` of what is
+    no UTF-8 text, `text` of what is labelled as JSON and is none.
     """
     content_type = response.headers.get("Content-Type", "")
-    shown = {"status": response.status, "content_type": content_type}
-    media = content_type.partition(";")[0].strip().lower()
-    if media == "application/json" or media.endswith("+json"):
-        try:
-            return dumps({**shown, "body": loads(response.body)})
-        except ValueError:
-            log.warning("a tool labelled as JSON what is not; passing it on as text")
+    shown = {"status": str(response.status), "content_type": _text(content_type)}
     try:
-        return dumps({**shown, "body": response.body.decode()})
+        text = response.body.decode()
     except UnicodeDecodeError:
         encoded = base64.b64encode(response.body).decode()
-        return dumps({**shown, "body": encoded, "encoding": "base64"})
+        return object_of({**shown, "body": _text(encoded), "encoding": _text("base64")}).encode()
+    if not _is_json(content_type):
+        return object_of({**shown, "body": _text(text)}).encode()
+    try:
+        return object_of({**shown, "body": text_of(text)}).encode()
+    except ValueError:
+        return object_of({**shown, "body": _text(text), "encoding": _text("text")}).encode()
+
+
+def _is_json(content_type: str) -> bool:
+    media = content_type.partition(";")[0].strip().lower()
+    return media == "application/json" or media.endswith("+json")
+
+
+def _text(value: str) -> str:
+    return dumps(value).decode()

@@ -3,11 +3,12 @@
 import asyncio
 import itertools
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 
 from proxy.egress.client import EgressClient
 from proxy.errors import OutcomeUnknown, UpstreamFailed
-from proxy.model.mcp import Era
+from proxy.model.mcp import Era, Notification
 from proxy.model.tool import Effect, ToolDefinition
 from proxy.upstream.base import UpstreamCall, UpstreamResult
 from proxy.upstream.headers import outgoing
@@ -21,6 +22,7 @@ from proxy.upstream.mcp_wire import (
     result_of,
 )
 from proxy.upstream.mirrored import Marks, header_value, marks_of, mirrored
+from proxy.upstream.quiet import silence
 from proxy.upstream.streamable import (
     Declined,
     Endpoint,
@@ -114,6 +116,14 @@ class McpHttp:
             if leaving.left and spoken.era is Era.HANDSHAKE:
                 self._give_up(session, asked.number)
             raise
+
+    def watch(self, session: str) -> AbstractAsyncContextManager[AsyncIterator[Notification]]:
+        """Hear nothing."""
+        del session
+        return silence()
+
+    async def forget(self, session: str) -> None:
+        """Do nothing: no session is kept."""
 
     async def _prepared(self, call: UpstreamCall) -> tuple[Session, Spoken, dict[str, str]]:
         """Return what a call needs before it can be sent. Raises UpstreamFailed."""

@@ -4,12 +4,12 @@ import asyncio
 import logging
 import os
 import pwd
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 
 from proxy.errors import OutcomeUnknown, UpstreamFailed
-from proxy.model.mcp import Era
+from proxy.model.mcp import Era, Notification
 from proxy.model.tool import ToolDefinition
 from proxy.process.child import Child, ChildFailed, ChildSpec, spawn
 from proxy.upstream.base import UpstreamCall, UpstreamResult
@@ -23,6 +23,7 @@ from proxy.upstream.mcp_wire import (
     result_of,
 )
 from proxy.upstream.pipe import Pipe
+from proxy.upstream.quiet import silence
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +103,14 @@ class McpStdio:
         pipe, spoken = self._connected()
         asked = call_params(spoken.era, call.manifest.tool, call.arguments)
         return result_of(await pipe.ask("tools/call", asked, call.timeout_s, sending))
+
+    def watch(self, session: str) -> AbstractAsyncContextManager[AsyncIterator[Notification]]:
+        """Hear nothing."""
+        del session
+        return silence()
+
+    async def forget(self, session: str) -> None:
+        """Do nothing: no session is kept."""
 
     def _connected(self) -> tuple[Pipe, Spoken]:
         if self._connection is None:

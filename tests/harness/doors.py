@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from proxy.ingress.agents import agents_app
 from proxy.ingress.guard import GuardSettings
 from proxy.model.call import Door, ToolCall
 from proxy.model.ledger import Outcome
+from proxy.model.mcp import Notification
 from proxy.model.session import BudgetView, Mode, Principal, Session
 from proxy.model.step import Answer
 from proxy.model.token import TokenKind, new_token
@@ -22,6 +23,7 @@ from proxy.model.tool import ToolDefinition
 from proxy.pipeline.authenticate import Caller
 from proxy.pipeline.sessions import OpenedSession, SessionRequest
 from proxy.pipeline.visible import VisibleTool
+from proxy.upstream.conversation import Conversation
 
 TOKEN = new_token(TokenKind.AGENT)
 OTHER_TOKEN = new_token(TokenKind.AGENT)
@@ -45,8 +47,9 @@ def caller_of(agent: str, mode: Mode = Mode.READ_WRITE) -> Caller:
 def tool(server: str, name: str, **more: Any) -> VisibleTool:
     """Return a tool as a server would define it."""
     schema = {"type": "object", "properties": {"text": {"type": "string"}}}
-    raw = json.dumps({"name": name, "inputSchema": schema, **more}).encode()
-    definition = ToolDefinition(name, raw, "sha256:0", json.dumps(schema).encode())
+    wire = {"name": name, "inputSchema": schema, **more}
+    input_schema = json.dumps(wire["inputSchema"]).encode()
+    definition = ToolDefinition(name, json.dumps(wire).encode(), "sha256:0", input_schema)
     return VisibleTool(server, definition)
 
 
@@ -82,6 +85,11 @@ class RecordingGate:
     opened: list[SessionRequest] = field(default_factory=list)
     ended: list[str] = field(default_factory=list)
     streams: list[asyncio.Event] = field(default_factory=list)
+    meanwhile: Callable[[Conversation], Awaitable[None]] | None = None
+    methods: frozenset[tuple[str, str]] = frozenset({("rec", "tools/call"), ("repo", "tools/call")})
+    said: asyncio.Queue[tuple[str, Notification] | None] = field(default_factory=asyncio.Queue)
+    watched: list[str] = field(default_factory=list)
+    forgotten: list[str] = field(default_factory=list)
 
     async def authenticate(self, token: str) -> Caller:
         """Know the callers by their tokens."""
@@ -89,9 +97,13 @@ class RecordingGate:
             raise Refused.because("not-authenticated")
         return self.callers[token]
 
-    async def run(self, caller: Caller, call: ToolCall) -> Answer:
-        """Write the call down and answer it."""
+    async def run(
+        self, caller: Caller, call: ToolCall, conversation: Conversation | None = None
+    ) -> Answer:
+        """Write the call down and answer it, after what server and client say meanwhile."""
         self.calls.append(call)
+        if self.meanwhile is not None and conversation is not None:
+            await self.meanwhile(conversation)
         try:
             if self.hold is not None:
                 await self.hold.wait()
@@ -99,6 +111,34 @@ class RecordingGate:
             self.cancelled.append(call)
             raise
         return self.answer(call)
+
+    def offered(self, server: str | None) -> frozenset[tuple[str, str]]:
+        """Offer what the test says."""
+        return frozenset(pair for pair in self.methods if server in (None, pair[0]))
+
+    def input_schema(self, server: str, tool: str) -> bytes | None:
+        """Return the schema of a tool it shows."""
+        shown = (had for had in self.tools if (had.server, had.definition.name) == (server, tool))
+        return next((had.definition.input_schema for had in shown), None)
+
+    @asynccontextmanager
+    async def watch(
+        self, server: str | None, session: str
+    ) -> AsyncIterator[AsyncIterator[tuple[str, Notification]]]:
+        """Pass on what the test puts into `said`, until None comes."""
+        self.watched.append(session)
+        try:
+            yield self._heard()
+        finally:
+            self.watched.remove(session)
+
+    async def _heard(self) -> AsyncIterator[tuple[str, Notification]]:
+        while (found := await self.said.get()) is not None:
+            yield found
+
+    async def forget(self, session: str) -> None:
+        """Write the session down."""
+        self.forgotten.append(session)
 
     async def visible(self, caller: Caller, server: str | None) -> tuple[VisibleTool, ...]:
         """Show every tool of the server, or of all."""

@@ -10,4 +10,16 @@ deny_tool contains reasons.of("delegation-too-deep") if {
 	not input.subject.delegation_depth in {0, 1, 2}
 }
 
-deny contains reasons.of("action-unknown") if not input.action.name == "tools/call"
+deny contains reasons.of("action-unknown") if not is_action_of_resource
+
+is_action_of_resource if {
+	input.resource.type == "tool"
+	input.action.name == "tools/call"
+}
+
+# Any other method of MCP is a resource of its own, by its name.
+is_action_of_resource if {
+	input.resource.type == "method"
+	contains(input.resource.tool, "/")
+	input.action.name == input.resource.tool
+}

@@ -35,10 +35,17 @@ test_a_subject_that_is_missing_is_refused if {
 	ids == {"caller-not-agent", "delegation-too-deep"}
 }
 
-test_only_tool_calls_are_decided[note] if {
+test_a_method_is_decided_under_its_own_name if {
+	given := fixtures.changed("/resource", object.union(fixtures.call.resource, {"type": "method", "tool": "resources/read"}))
+	count(caller.deny) == 0 with input as object.union(given, {"action": {"name": "resources/read"}})
+}
+
+test_an_action_is_that_of_its_resource[note] if {
 	some note, given in {
 		"resources": fixtures.changed("/action/name", "resources/read"),
 		"lists": fixtures.changed("/action/name", "tools/list"),
+		"a method that is no resource here": fixtures.changed("/resource/type", "method"),
+		"a resource without a type": fixtures.without("/resource/type"),
 		"nothing": fixtures.without("/action/name"),
 		"no action": fixtures.without("/action"),
 	}

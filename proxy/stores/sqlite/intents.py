@@ -7,14 +7,13 @@ from proxy.model.kill import GLOBAL
 from proxy.model.ledger import (
     Claim,
     DecisionRecord,
-    Intent,
     IntentState,
     Reservation,
     Reserved,
     ReserveStatus,
     Settlement,
 )
-from proxy.stores.sqlite import agents, budgets
+from proxy.stores.sqlite import agents, approvals, budgets
 from proxy.stores.sqlite.rows import (
     credential_values,
     decision_values,
@@ -29,7 +28,8 @@ SELECT request_sha256, state, number, answer FROM steps
 WHERE tenant = ? AND agent = ? AND session_id = ? AND idempotency_key = ?
 """
 _GATE = """
-SELECT (SELECT coalesce(max(number), 0) + 1 FROM steps WHERE session_id = :session),
+SELECT coalesce((SELECT number FROM steps WHERE step_id = :continues AND session_id = :session),
+                (SELECT coalesce(max(number), 0) + 1 FROM steps WHERE session_id = :session)),
        EXISTS (SELECT 1 FROM sessions
                WHERE id = :session AND tenant = :tenant AND agent = :agent
                      AND state = 'open' AND expires_at > :at),
@@ -73,10 +73,14 @@ def reserve(connection: sqlite3.Connection, reservation: Reservation) -> Reserve
     """
     if GLOBAL not in reservation.scopes:
         raise ValueError("A reservation stands under the global scope; use scopes_of.")
-    answered = _replay(connection, reservation.intent, reservation.claim)
+    intent = reservation.intent
+    owner = (intent.tenant, intent.agent, intent.session_id)
+    answered = claimed(connection, owner, reservation.claim)
     if answered is not None:
         return answered
     status, number = _admit(connection, reservation)
+    if status is ReserveStatus.RESERVED and not approvals.use(connection, reservation):
+        status = ReserveStatus.APPROVAL_SPENT
     if status is not ReserveStatus.RESERVED:
         return Reserved(status)
     _write(connection, reservation, number)
@@ -114,12 +118,16 @@ def settle(connection: sqlite3.Connection, settlement: Settlement) -> None:
     connection.execute(_END_CREDENTIAL, (step,))
 
 
-def _replay(connection: sqlite3.Connection, intent: Intent, claim: Claim | None) -> Reserved | None:
-    """Answer a key that was used before; an unknown outcome is never executed again."""
+def claimed(
+    connection: sqlite3.Connection, owner: tuple[str, str, str], claim: Claim | None
+) -> Reserved | None:
+    """Answer a key that was used before; an unknown outcome is never executed again.
+
+    `owner` is tenant, agent and session id.
+    """
     if claim is None:
         return None
-    owner = (intent.tenant, intent.agent, intent.session_id, claim.key)
-    rows = connection.execute(_CLAIMED, owner).fetchall()
+    rows = connection.execute(_CLAIMED, (*owner, claim.key)).fetchall()
     if not rows:
         return None
     ((request_sha256, state, number, answer),) = rows
@@ -137,6 +145,7 @@ def _admit(connection: sqlite3.Connection, reservation: Reservation) -> tuple[Re
     at_us = micros(intent.at)
     asked = {
         "session": intent.session_id,
+        "continues": intent.continues,
         "tenant": intent.tenant,
         "agent": intent.agent,
         "at": at_us,

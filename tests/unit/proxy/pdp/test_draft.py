@@ -63,7 +63,7 @@ def test_pins_are_filled_and_the_rest_is_careful() -> None:
     assert entry["pin"] == "sha256:" + "a" * 64
     assert (entry["recovery"], entry["returns"]) == ("opaque", "untrusted")
     assert entry["credential"] == {"broker": "none"}
-    assert list(problems_of_tool(entry, {})) == []
+    assert list(problems_of_tool("a", entry, {})) == []
 
 
 def test_tools_stand_in_the_order_of_their_names() -> None:

@@ -24,9 +24,9 @@ HTTP: dict[str, Any] = {
 }
 
 
-def problems(entry: dict[str, Any]) -> list[str]:
+def problems(entry: dict[str, Any], name: str = "tool") -> list[str]:
     """Return what is wrong, with a workspace called scratch."""
-    return list(problems_of_tool(entry, {"scratch": "/ws"}))
+    return list(problems_of_tool(name, entry, {"scratch": "/ws"}))
 
 
 def schema(**fields: Any) -> dict[str, Any]:
@@ -42,6 +42,23 @@ def http(**fields: Any) -> dict[str, Any]:
 def constrained(**fields: Any) -> dict[str, Any]:
     """Return the MCP tool with a constraint on `x`."""
     return {**MCP, "constraints": [{"argument": "x", **fields}]}
+
+
+def test_a_method_needs_nothing_but_its_effect_and_risk() -> None:
+    """The protocol defines it: there is nothing to pin."""
+    assert problems({"effect": "read", "risk": 0}, "resources/read") == []
+
+
+@pytest.mark.parametrize("key", ["pin", "http", "description", "input_schema"])
+def test_what_defines_a_tool_is_refused_for_a_method(key: str) -> None:
+    """An entry that seems to define a method would mislead its reader."""
+    entry = {"effect": "read", "risk": 0, key: HTTP.get(key, "sha256:0")}
+    assert [line.partition(" ")[0] for line in problems(entry, "resources/read")] == [key]
+
+
+def test_a_dollar_is_for_methods_only() -> None:
+    """No server can have a tool of that name."""
+    assert problems(MCP, "a$b")[0].startswith("a tool's name has no $")
 
 
 @pytest.mark.parametrize("entry", [MCP, HTTP])

@@ -3,7 +3,8 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from proxy.killswitch.switch import KillSwitch
 from proxy.model.call import Door, ToolCall
 from proxy.model.finding import Alert, Finding
 from proxy.model.ledger import Limits
+from proxy.model.mcp import Notification
 from proxy.model.session import Mode, Principal
 from proxy.model.step import Answer
 from proxy.model.token import TokenKind, new_token, token_sha256
@@ -28,6 +30,7 @@ from proxy.pdp.base import QueryAnswer, StagedBundle
 from proxy.pdp.decision import DecisionPoint
 from proxy.pipeline.admit import Admission
 from proxy.pipeline.authenticate import Authenticator, Caller
+from proxy.pipeline.converse import Converse, Surveys
 from proxy.pipeline.decide import Decider
 from proxy.pipeline.dispatch import Dispatch
 from proxy.pipeline.effect import Effect as EffectStage
@@ -40,11 +43,14 @@ from proxy.pipeline.run import Pipeline, Stages
 from proxy.pipeline.sessions import SessionDesk
 from proxy.pipeline.settle import Settling
 from proxy.pipeline.visible import Visibility
+from proxy.pipeline.watch import Watching
 from proxy.stores.sqlite import SqliteStore
 from proxy.upstream.base import UpstreamCall, UpstreamResult
+from proxy.upstream.conversation import Conversation
 from proxy.upstream.registry import Registry
 
 REVISION = "sha256:test"
+METHODS = ("resources/read", "resources/subscribe", "prompts/list", "sampling/createMessage")
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"path": {"type": "string"}, "n": {"type": "integer"}},
@@ -71,6 +77,11 @@ class Tool:
         self.before_send: Callable[[], Any] = lambda: None
         self.hang_before: asyncio.Event | None = None
         self.hang_after: asyncio.Event | None = None
+        self.calls: list[UpstreamCall] = []
+        self.meanwhile: Callable[[Conversation], Awaitable[None]] | None = None
+        self.said: list[Notification] = []
+        self.watched: list[str] = []
+        self.forgotten: list[str] = []
         self.tools = [definition("read_file"), definition("write_file"), definition("rm")]
 
     async def start(self) -> None: ...
@@ -88,11 +99,31 @@ class Tool:
         sending()
         self.received.append(call.arguments)
         self.headers.append(dict(call.headers))
+        self.calls.append(call)
+        if self.meanwhile:
+            await self.meanwhile(call.conversation)
         if self.hang_after:
             await self.hang_after.wait()
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+    @asynccontextmanager
+    async def watch(self, session: str) -> AsyncIterator[AsyncIterator[Notification]]:
+        self.watched.append(session)
+        try:
+            yield self._saying()
+        finally:
+            self.watched.remove(session)
+
+    async def _saying(self) -> AsyncIterator[Notification]:
+        for notification in self.said:
+            yield notification
+        if self.hang_after:
+            await self.hang_after.wait()
+
+    async def forget(self, session: str) -> None:
+        self.forgotten.append(session)
 
 
 class Engine:
@@ -225,7 +256,11 @@ def manifests(tool: Tool) -> dict[tuple[str, str], ToolManifest]:
         "rm": Effect.IRREVERSIBLE,
         "absent": Effect.READ,
     }
-    return {
+    methods = {
+        ("repo", name): ToolManifest("repo", name, Effect.READ, document={"effect": "read"})
+        for name in METHODS
+    }
+    return methods | {
         ("repo", name): ToolManifest(
             server="repo",
             tool=name,
@@ -262,18 +297,22 @@ def stages_of(
     inspection = Inspection([parts.eye], store, raise_alert, metrics)
     lending, settling = Lending({"keys": parts.broker}, kill_switch), Settling(store)
     dispatch = Dispatch(registry, kill_switch, store, metrics)
+    decider = Decider(policy, metrics)
+    surveys = Surveys(urls=lambda _: ("https://seen.example/",), flags=lambda _: ())
+    converse = Converse(resolver, decider, inspection, settling, surveys)
     return Stages(
         authenticate=Authenticator({token_sha256(agent[0]): agent[1]}, store, desk),
         admit=Admission(kill_switch, store, limits),
         inspect=inspection,
         resolve=resolver,
-        decide=Decider(policy, metrics),
+        decide=decider,
         lend=lending,
         reserve=Reserving(store, limits),
-        effect=EffectStage(lending, dispatch, inspection, settling, kill_switch),
+        effect=EffectStage(lending, dispatch, inspection, settling, kill_switch, converse),
         settle=settling,
         visible=Visibility(resolver, policy),
         desk=desk,
+        watch=Watching(resolver, registry),
     )
 
 

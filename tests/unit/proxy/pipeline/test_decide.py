@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import Refused
-from proxy.model.call import Door, ToolCall
+from proxy.model.call import Door, Round, ToolCall
 from proxy.model.step import Step
 from proxy.pipeline.decide import _session, decision_body
 
@@ -59,3 +59,30 @@ async def test_a_step_that_skipped_a_stage_is_not_decided(house: Any) -> None:
             decision_body(unready, "sha256:r")
     with pytest.raises(Refused):
         _session(step)
+
+
+async def test_the_policy_reads_all_that_reaches_the_tool(house: Any) -> None:
+    """What a client sends beside the arguments is decided on and forwarded like them."""
+    later = Round("stp_1", 2, b'{"name":{"action":"accept"}}', "state")
+    call = ToolCall(
+        "repo", "read_file", b'{"path":"a"}', Door.MCP,
+        extras=b'{"task":{"ttl":1}}', meta=b'{"trace":"x"}', round=later,
+    )  # fmt: skip
+    await house.pipeline.run(await house.caller(), call)
+    context = house.engine.inputs[0]["context"]
+    assert context["extras"] == {"task": {"ttl": 1}}
+    assert context["meta"] == {"trace": "x"}
+    assert context["input_responses"] == {"name": {"action": "accept"}}
+    sent = house.tool.calls[0]
+    assert (sent.extras, sent.meta, sent.round) == (call.extras, call.meta, later)
+
+
+async def test_a_method_is_a_resource_of_its_own(house: Any) -> None:
+    """Its name is the action, and its params are the arguments."""
+    call = ToolCall("repo", "resources/read", b'{"uri":"file:///a"}', Door.MCP)
+    await house.pipeline.run(await house.caller(), call)
+    given = house.engine.inputs[0]
+    assert given["action"]["name"] == "resources/read"
+    assert given["resource"]["type"] == "method"
+    assert given["context"]["arguments"] == {"uri": "file:///a"}
+    assert house.tool.calls[0].method == "resources/read"

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -52,3 +53,10 @@ def test_any_result_survives(result: object) -> None:
     parsed = parse_document(outcome_document(answer)).result
     assert parsed is not None
     assert json.loads(parsed) == [result]
+
+
+def test_a_json_rpc_error_is_marked_as_one() -> None:
+    """A replay answers with the same error."""
+    error = replace(ANSWER, result=b'{"code":-1,"message":"x"}', is_error=True, is_rpc_error=True)
+    assert json.loads(outcome_document(error))["is_rpc_error"] is True
+    assert parse_document(outcome_document(error)).is_rpc_error

@@ -1,12 +1,16 @@
 import asyncio
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from proxy.errors import OutcomeUnknown, UpstreamFailed
+from proxy.model.call import Door, Round, ToolCall
 from proxy.model.kill import GLOBAL, KillVerdict
 from proxy.model.ledger import IntentState, Outcome
 from proxy.upstream.base import UpstreamResult
+from tests.unit.proxy.pipeline.conftest import limits
 
 
 async def state_of(house: Any, step_id: str) -> IntentState:
@@ -140,3 +144,35 @@ async def test_a_kill_while_the_answer_is_settled_says_done(house: Any) -> None:
     report = await kills[0]
     assert answer.outcome is Outcome.DONE
     assert await house.kill_switch.verdicts(report.epoch) == {answer.step_id: KillVerdict.DONE}
+
+
+async def test_a_tool_that_wants_input_has_not_acted(house: Any) -> None:
+    """The budget is free again, the agent gets the tool's own words."""
+    house.tool.answer = UpstreamResult(b'{"inputRequests":{}}', needs_input=True)
+    answer = await house.call()
+    assert (answer.outcome, answer.result) == (Outcome.INPUT_REQUIRED, b'{"inputRequests":{}}')
+    (row,) = await house.store.steps(None, (), 10)
+    assert (row.state, row.detail) == (IntentState.FAILED, "input-required")
+    session = (await house.caller()).session
+    view = await house.store.view(session, limits("acme", "loop"), datetime.now(UTC))
+    assert (view.budget.used, view.budget.held) == (0, 0)
+
+
+async def test_a_further_round_is_the_same_logical_step(house: Any) -> None:
+    """It has the number of the first one, and a key of the client's claims each round apart."""
+    house.tool.answer = UpstreamResult(b'{"inputRequests":{}}', needs_input=True)
+    call = ToolCall("repo", "read_file", b'{"path":"a"}', Door.MCP, idempotency_key="k")
+    first = await house.pipeline.run(await house.caller(), call)
+    house.tool.answer = UpstreamResult(b'{"content":[]}')
+    again = replace(call, round=Round(first.step_id, 2, b"{}", None))
+    second = await house.pipeline.run(await house.caller(), again)
+    assert (second.outcome, second.result) == (Outcome.DONE, b'{"content":[]}')
+    assert {row.number for row in await house.store.steps(None, (), 10)} == {1}
+
+
+async def test_a_json_rpc_error_of_a_tool_is_its_own_answer(house: Any) -> None:
+    """The agent gets it as the tool wrote it."""
+    error = b'{"code":-32002,"message":"no such resource"}'
+    house.tool.answer = UpstreamResult(error, is_error=True, is_rpc_error=True)
+    answer = await house.call()
+    assert (answer.outcome, answer.result, answer.is_rpc_error) == (Outcome.FAILED, error, True)

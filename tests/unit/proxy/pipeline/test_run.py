@@ -125,3 +125,11 @@ async def test_a_stream_is_told_to_close_by_a_kill(house: Any) -> None:
     with house.pipeline.stream(await house.caller()) as closing:
         await house.kill_switch.kill((GLOBAL,), "oncall", "now")
         assert closing.is_set()
+
+
+async def test_what_the_manifest_offers_is_told_by_server_and_method(house: Any) -> None:
+    """Tools all stand under one method."""
+    offered = house.pipeline.offered("repo")
+    assert {("repo", "tools/call"), ("repo", "resources/read")} <= offered
+    assert house.pipeline.offered("elsewhere") == frozenset()
+    assert house.pipeline.offered(None) == offered

@@ -1,9 +1,12 @@
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager
 
 from proxy.errors import UpstreamFailed
+from proxy.model.mcp import Notification
 from proxy.model.tool import ToolDefinition
 from proxy.upstream.base import UpstreamCall, UpstreamResult
+from proxy.upstream.quiet import silence
 from proxy.upstream.registry import Registry
 
 
@@ -33,6 +36,11 @@ class Server:
 
     async def call(self, call: UpstreamCall, sending: Callable[[], None]) -> UpstreamResult:
         raise UpstreamFailed("not here")
+
+    def watch(self, session: str) -> AbstractAsyncContextManager[AsyncIterator[Notification]]:
+        return silence()
+
+    async def forget(self, session: str) -> None: ...
 
 
 async def test_tools_are_known_by_server_and_name() -> None:

@@ -11,7 +11,7 @@ from proxy.stores.sqlite.rows import session_values
 from proxy.stores.sqlite.sessions import _INSERT
 from tests.harness.ledger import Call, session, settled
 
-NAMES = ("session", "tenant", "agent", "at", "epoch", "scopes")
+NAMES = ("session", "continues", "tenant", "agent", "at", "epoch", "scopes")
 POINT_READS = {
     "gate": (intents._GATE, dict.fromkeys(NAMES, "[]")),
     "claimed": (intents._CLAIMED, ("",) * 4),
