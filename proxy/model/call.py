@@ -1,6 +1,7 @@
 """A tool call in its only form: canonical bytes that are decided on, hashed and forwarded."""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +16,7 @@ class Door(StrEnum):
 
 
 TOOLS_CALL = "tools/call"
+TOOL_USE = "claudecode/toolUseId"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +62,14 @@ class ToolCall:
     def method(self) -> str:
         """The MCP method: tools/call unless `tool` is a method itself."""
         return self.tool if "/" in self.tool else TOOLS_CALL
+
+    @property
+    def tool_use_id(self) -> str:
+        """The agent's own name for this call in `_meta`, as its hooks say it too; empty if none."""
+        if TOOL_USE.encode() not in self.meta:
+            return ""
+        named = json.loads(self.meta).get(TOOL_USE)
+        return named if isinstance(named, str) else ""
 
     @property
     def resource_id(self) -> str:

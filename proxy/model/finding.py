@@ -17,6 +17,7 @@ class FindingAction(StrEnum):
     """What a finding makes the gateway do."""
 
     NOTE = "note"
+    REDACT_AND_LOCK = "redact_and_lock"
     DENY_AND_LOCK = "deny_and_lock"
 
 

@@ -11,7 +11,10 @@ from proxy.model.tool import Effect, Recovery
 
 
 class Outcome(StrEnum):
-    """What is known of a call when it is answered."""
+    """What is known of a call when it is answered.
+
+    Permitted: an agent may run the tool itself; what came of it, it says later.
+    """
 
     DONE = "done"
     FAILED = "failed"
@@ -19,6 +22,7 @@ class Outcome(StrEnum):
     DRY_RUN = "dry_run"
     PENDING_APPROVAL = "pending_approval"
     INPUT_REQUIRED = "input_required"
+    PERMITTED = "permitted"
     DENIED = "denied"
 
 
@@ -163,7 +167,7 @@ class Reserved:
 class Settlement:
     """What was observed. Done moves the held points to used, failed gives them back,
     unknown keeps them held. `answer` is kept for a replay when the step had a key.
-    `labels` are added to the agent.
+    `labels` are added to the agent. `spent`: the points are used now, whatever the state.
     """
 
     step_id: str
@@ -172,6 +176,7 @@ class Settlement:
     detail: str = ""
     answer: bytes | None = None
     labels: tuple[str, ...] = ()
+    spent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,13 @@ class ReasonKind:
 
 REASONS: dict[str, ReasonKind] = {
     "agent-locked": ReasonKind(403, False, "The agent is locked; an operator has to unlock it."),
+    "approval-denied": ReasonKind(
+        403, False, "An operator denied this call; do something else, or ask why."
+    ),
     "approval-required": ReasonKind(403, False, "This call needs an approval by an operator."),
+    "approval-spent": ReasonKind(
+        409, False, "The approval of this call is used up or void; send it again to ask anew."
+    ),
     "arguments-invalid": ReasonKind(
         400, True, "The arguments do not fit the tool's schema; correct them and call again."
     ),
@@ -42,6 +48,12 @@ REASONS: dict[str, ReasonKind] = {
     "idempotency-key-reused": ReasonKind(
         422, False, "This idempotency key was used for another request; take a new key."
     ),
+    "input-refused": ReasonKind(
+        403, False, "The tool asks for input in a way that policy cannot decide on."
+    ),
+    "identity-unavailable": ReasonKind(
+        503, True, "The keys of the token's issuer cannot be had now; try again shortly."
+    ),
     "killed": ReasonKind(503, True, "A kill switch covers this call; an operator has to lift it."),
     "not-authenticated": ReasonKind(401, True, "Send a valid token: Authorization: Bearer dta_…"),
     "obligation-unknown": ReasonKind(
@@ -53,10 +65,19 @@ REASONS: dict[str, ReasonKind] = {
     "policy-unavailable": ReasonKind(
         503, True, "The policy decision point did not answer in time; nothing was sent."
     ),
+    "result-withheld": ReasonKind(
+        403, False, "The call was made, but its result cannot be filtered as it has to be."
+    ),
     "session-closed": ReasonKind(403, True, "The session has ended; open a new one."),
     "store-unavailable": ReasonKind(503, True, "The ledger cannot be written; nothing was sent."),
+    "too-many-approvals": ReasonKind(
+        429, False, "Too many calls of this agent wait for an approval; let some be decided first."
+    ),
     "too-many-sessions": ReasonKind(
         403, False, "The agent has too many open sessions; end one first."
+    ),
+    "tool-use-unasked": ReasonKind(
+        403, False, "A tool ran without having been asked for; look at the agent's hooks."
     ),
     "tool-quarantined": ReasonKind(
         403, False, "The tool's definition no longer matches its pin; an operator has to review it."

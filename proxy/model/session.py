@@ -67,6 +67,10 @@ class Session:
     purpose: str = ""
     state: SessionState = SessionState.OPEN
 
+    def is_open_at(self, at: datetime) -> bool:
+        """Whether it admits calls at that time."""
+        return self.state is SessionState.OPEN and self.expires_at > at
+
 
 @dataclass(frozen=True, slots=True)
 class BudgetView:
@@ -96,7 +100,8 @@ class SessionView:
     """What the ledger knows of a session and its agent when a call is decided.
 
     `labels` belong to the agent and follow it into every session; `locked` holds the reason while
-    the agent is locked.
+    the agent is locked. `approvals`: operators were asked about a call of this agent, and the time
+    to answer or to use the answer is not over.
     """
 
     session: Session
@@ -106,4 +111,5 @@ class SessionView:
     labels: tuple[str, ...] = ()
     locked: str | None = None
     dry_run: bool = False
+    approvals: bool = False
     recent: tuple[RecentStep, ...] = ()

@@ -53,7 +53,7 @@ class Answer:
 
     `result` is the tool's own JSON; `is_error` says that the tool reported a failure, and
     `is_rpc_error` that the JSON is a JSON-RPC error object. `http` is the status of the plain
-    doors.
+    doors. `arguments`: what an agent that runs a tool itself has to run it with.
     """
 
     step_id: str
@@ -73,3 +73,4 @@ class Answer:
     decision_id: str = ""
     epoch: int = 0
     stored: bytes | None = None
+    arguments: bytes | None = None

@@ -26,13 +26,15 @@ class ToolDefinition:
     """A tool as its server defines it: `raw` is the whole wire object in RFC 8785 form.
 
     `pin` is `sha256:` + hex over `raw`; any change, annotations included, changes it.
-    `input_schema` is the JSON Schema of the arguments, as JSON bytes.
+    `input_schema` is the JSON Schema of the arguments, as JSON bytes. With a `problem` it is no tool
+    at all: what a server lists under this name is refused, and kept only to be told to people.
     """
 
     name: str
     raw: bytes
     pin: str
     input_schema: bytes
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +51,9 @@ class HttpBinding:
     """How a tool's arguments become one HTTP request.
 
     `path` is a template such as `/{database}/{table}/-/insert`; names in braces take arguments,
-    `query` and `body` name the arguments placed there. Arguments placed nowhere are refused.
+    `query`, `body` and `headers` name the arguments placed there. Arguments placed nowhere are
+    refused. `names` are pairs of an argument and what it is called on the wire, where that
+    differs. `is_routed`: a request of this method and path under `/http/{server}` means this tool.
     """
 
     method: str
@@ -58,11 +62,22 @@ class HttpBinding:
     body: tuple[str, ...] = ()
     input_schema: bytes = b"{}"
     description: str = ""
+    headers: tuple[str, ...] = ()
+    names: tuple[tuple[str, str], ...] = ()
+    is_routed: bool = True
+
+    def wire_name(self, argument: str) -> str:
+        """Return what an argument of query, body or headers is called in the request."""
+        return next((name for known, name in self.names if known == argument), argument)
 
 
 @dataclass(frozen=True, slots=True)
 class ToolManifest:
-    """One reviewed entry of `policies/tools/<server>/data.yaml`."""
+    """One reviewed entry of `policies/tools/<server>/data.yaml`.
+
+    `hooks`: an agent runs the tool itself and asks before it does. Detent decides such a call and
+    does not carry it: it can neither fence it nor stop it in flight.
+    """
 
     server: str
     tool: str
@@ -77,6 +92,7 @@ class ToolManifest:
     undo: str | None = None
     http: HttpBinding | None = None
     document: dict[str, Any] = field(default_factory=dict)
+    hooks: bool = False
 
     @property
     def resource_id(self) -> str:

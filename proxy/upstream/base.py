@@ -67,18 +67,25 @@ class Upstream(Protocol):
     async def call(self, call: UpstreamCall, sending: Callable[[], None]) -> UpstreamResult:
         """Make one call.
 
-        `sending` is called once, synchronously, right before the first byte of the call is handed
-        to the socket or pipe; what it raises ends the call with 0 bytes sent. Cancelling the task
-        cancels upstream as far as the protocol can. Raises UpstreamFailed when the call had no
-        effect, OutcomeUnknown when bytes left and no answer came.
+        `sending` is called synchronously right before the first byte of the call is handed to the
+        socket or pipe, with nothing in between; what it raises ends the call with 0 bytes sent. A
+        tool that needs input while its client is asked here is called again, and so is `sending`,
+        before every round. Cancelling the task closes the streams of the call at once and cancels
+        upstream as far as the protocol can. `timeout_s` bounds all rounds together; it stands still
+        while the client is being asked, which has five minutes in all.
+
+        Raises UpstreamFailed when the call had no effect, OutcomeUnknown when bytes left and no
+        answer came, and what the conversation raises.
         """
         ...
 
     def watch(self, session: str) -> AbstractAsyncContextManager[AsyncIterator[Notification]]:
         """Hear what the server says outside of calls to one client's session.
 
-        Lists that changed, and updates of resources this session subscribed to. Ends when the
-        server has nothing more to say; leaving the block closes what was opened for it.
+        Lists that changed, and updates of resources this session subscribed to. The same
+        notification waits once, and they come at a steady pace, however much a server says (A36).
+        Opening never fails: a server that cannot be had is listened to once it can. Leaving the
+        block closes what was opened for it.
         """
         ...
 

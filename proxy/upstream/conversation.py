@@ -24,9 +24,11 @@ class Conversation(Protocol):
     log_level: str | None
 
     async def tell(self, method: str, params: bytes) -> None:
-        """Pass a notification of the server on; `params` is a JSON object.
+        """Pass a notification of the server on; `params` is a JSON object in the server's own text.
 
-        A progress notification has the client's own token in it. Raises nothing the server causes.
+        In notifications/progress the member `progressToken` is the gateway's: the door puts the
+        client's own in its place. Waits while the client is behind, so that the server is read no
+        faster than that. What policy or a monitor refuses is raised, and ends the call.
         """
         ...
 

@@ -11,6 +11,7 @@ import rfc8785
 from proxy.model.tool import ToolDefinition
 
 TOOL_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+MAX_SHOWN_CHARS = 128
 _MAX_EXACT = 2**53 - 1
 log = logging.getLogger(__name__)
 
@@ -30,23 +31,37 @@ def definition_of(tool: Any) -> ToolDefinition:
 
 
 def definitions_of(server: str, tools: Iterable[Any]) -> tuple[ToolDefinition, ...]:
-    """Return the definitions of a list. What is not a tool, or has the name of another one, is
-    logged and left out, so that it does not exist.
+    """Return the definitions of a list.
+
+    What is not a tool, or has the name of another one, comes with its problem, so that it does not
+    exist; what has not even a name is only logged.
     """
     found: dict[str, ToolDefinition] = {}
-    twice: set[str] = set()
+    problems: list[str] = []
     for tool in tools:
         try:
             definition = definition_of(tool)
         except (ValueError, RecursionError) as problem:
-            log.warning("%s: a tool was left out: %s", server, problem)
-            continue
+            definition = _refused(_name_of(tool), str(problem))
         if definition.name in found:
-            twice.add(definition.name)
+            definition = _refused(definition.name, "several tools have this name")
+        if definition.problem:
+            problems.append(f"{definition.name!a}: {definition.problem}")
         found[definition.name] = definition
-    for name in twice:
-        log.warning("%s: two tools are called %s; both were left out", server, name)
-    return tuple(found[name] for name in found if name not in twice)
+    if problems:
+        log.warning("%s: %d tools left out, the first: %s", server, len(problems), problems[0])
+    found.pop("", None)
+    return tuple(found.values())
+
+
+def _refused(name: str, problem: str) -> ToolDefinition:
+    return ToolDefinition(name, raw=b"{}", pin="", input_schema=b"{}", problem=problem)
+
+
+def _name_of(tool: Any) -> str:
+    """Return the name of what is no tool, empty when it has none."""
+    name = tool.get("name") if isinstance(tool, dict) else None
+    return name[:MAX_SHOWN_CHARS] if isinstance(name, str) else ""
 
 
 def _doubles(value: Any) -> Any:

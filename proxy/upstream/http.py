@@ -9,17 +9,18 @@ from urllib.parse import urlsplit
 
 from proxy.egress.client import EgressClient, EgressRequest, EgressResponse
 from proxy.errors import ConfigError, OutcomeUnknown, UpstreamFailed
-from proxy.model.json_text import object_of, text_of
 from proxy.model.mcp import Notification
 from proxy.model.tool import Effect, HttpBinding, Recovery, ToolDefinition, ToolManifest
 from proxy.upstream.base import UpstreamCall, UpstreamResult
 from proxy.upstream.definitions import definitions_of
 from proxy.upstream.headers import outgoing
+from proxy.upstream.json_body import is_json, text_of
 from proxy.upstream.jsonrpc import dumps, loads
 from proxy.upstream.placement import Placed, Placement, placement_of
 from proxy.upstream.quiet import silence
 
 MAX_RESULT_BYTES = 16 * 1024 * 1024
+SHOWN_HEADERS = ("etag", "last-modified", "retry-after")
 _SAID_ELSEWHERE = frozenset({301, 304, 307, 308})  # RFC 9110 section 15.4: not done here
 log = logging.getLogger(__name__)
 
@@ -143,27 +144,28 @@ def _result(response: EgressResponse) -> bytes:
     """Return `{"status", "content_type", "body"}`, a JSON body spelled as it came.
 
     `encoding` says when the body is another string than its type lets expect: `base64` of what is
-    no UTF-8 text, `text` of what is labelled as JSON and is none.
+    no UTF-8 text, `text` of what is labelled as JSON and is none. `headers` has those of the answer
+    that a later request can depend on.
     """
     content_type = response.headers.get("Content-Type", "")
-    shown = {"status": str(response.status), "content_type": _text(content_type)}
+    head = b'{"status":%d,"content_type":%b' % (response.status, dumps(content_type))
+    shown = {name: response.headers[name] for name in SHOWN_HEADERS if name in response.headers}
+    if shown:
+        head += b',"headers":%b' % dumps(shown)
+    body, encoding = _body(response.body, content_type)
+    tail = b',"encoding":%b' % dumps(encoding) if encoding else b""
+    return head + b',"body":%b' % body + tail + b"}"
+
+
+def _body(body: bytes, content_type: str) -> tuple[bytes, str]:
+    """Return a body as JSON, and what encoding it is in besides."""
     try:
-        text = response.body.decode()
+        text = body.decode()
     except UnicodeDecodeError:
-        encoded = base64.b64encode(response.body).decode()
-        return object_of({**shown, "body": _text(encoded), "encoding": _text("base64")}).encode()
-    if not _is_json(content_type):
-        return object_of({**shown, "body": _text(text)}).encode()
+        return dumps(base64.b64encode(body).decode()), "base64"
+    if not is_json(content_type):
+        return dumps(text), ""
     try:
-        return object_of({**shown, "body": text_of(text)}).encode()
+        return text_of(text).encode(), ""
     except ValueError:
-        return object_of({**shown, "body": _text(text), "encoding": _text("text")}).encode()
-
-
-def _is_json(content_type: str) -> bool:
-    media = content_type.partition(";")[0].strip().lower()
-    return media == "application/json" or media.endswith("+json")
-
-
-def _text(value: str) -> str:
-    return dumps(value).decode()
+        return dumps(text), "text"

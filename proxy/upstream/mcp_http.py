@@ -2,46 +2,45 @@
 
 import asyncio
 import itertools
-import re
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import asynccontextmanager
+from functools import partial
+from typing import Any
 
 from proxy.egress.client import EgressClient
 from proxy.errors import OutcomeUnknown, UpstreamFailed
 from proxy.model.mcp import Era, Notification
 from proxy.model.tool import Effect, ToolDefinition
 from proxy.upstream.base import UpstreamCall, UpstreamResult
-from proxy.upstream.headers import outgoing
-from proxy.upstream.jsonrpc import Message, RpcError, notification
-from proxy.upstream.mcp_wire import (
-    Spoken,
-    agree,
-    call_params,
-    cancelled_params,
-    list_tools,
-    result_of,
-)
-from proxy.upstream.mirrored import Marks, header_value, marks_of, mirrored
-from proxy.upstream.quiet import silence
-from proxy.upstream.streamable import (
-    Declined,
-    Endpoint,
-    Question,
-    ServerError,
-    Session,
-    SessionOver,
-)
+from proxy.upstream.channel import Channel
+from proxy.upstream.channels import Channels
+from proxy.upstream.clock import Clock
+from proxy.upstream.exchange import Question, ServerError, Session, SessionOver
+from proxy.upstream.http_calls import HttpCalls
+from proxy.upstream.jsonrpc import Message
+from proxy.upstream.kept import Kept
+from proxy.upstream.leaving import Leaving, in_time
+from proxy.upstream.mcp_wire import STATELESS, list_tools
+from proxy.upstream.mirrored import Marks, marks_of
+from proxy.upstream.opening import Eras, OtherEra, era_for, find_stateless, open_session
+from proxy.upstream.streamable import Endpoint
+from proxy.upstream.subscribed import Subscribed
+from proxy.upstream.subscriptions import Subscriptions, spread
+from proxy.upstream.watchers import Watchers
 
-_SESSION_ID = re.compile(r"[\x21-\x7e]{0,1024}")
-_NOT_THIS_ERA = frozenset({400, 404, 405, 406, 415, 422})
+AGAIN_S = 1.0
+OWN = ""  # the gateway's own session: for definitions, with no capabilities
+log = logging.getLogger(__name__)
 
 
 class McpHttp:
     """One MCP server at the client's base URL.
 
     `client` is this server's own and is closed by `stop`. `headers` go with every request, a
-    lease's with its call only. `eras` is the order in which protocol versions are tried.
-    `on_changed` is called when the server says that its list of tools changed.
+    lease's with what belongs to its call only. Of the `eras` the server speaks the first gives the
+    definitions; a call goes in its client's own where it can. `on_changed` is called when the
+    server says that its list of tools changed.
     """
 
     kind = "mcp"
@@ -55,21 +54,35 @@ class McpHttp:
         eras: Sequence[Era] = (Era.HANDSHAKE, Era.STATELESS),
     ) -> None:
         self.name = name
-        self._endpoint = Endpoint(name, client, headers or {}, on_changed)
-        self._eras = tuple(eras)
+        self._endpoint = Endpoint(name, client, headers or {})
+        self._on_changed = on_changed
         self._numbers = itertools.count(1)
-        self._agreeing = asyncio.Lock()
-        self._agreed: tuple[Session, Spoken] | None = None
+        self._watchers = Watchers()
+        self._wanted = Subscriptions()
+        self._channels = Channels(self._open_channel)
+        self._subscribed = Subscribed(self._endpoint, self._numbers, self._wanted, self._heard)
+        self._kept = Kept(self._wanted, self._subscribed.renew)
+        self._calls = HttpCalls(
+            self._endpoint, self._numbers, self._marked, self._heard, self._relearn
+        )
+        probes = {Era.HANDSHAKE: self._shake_hands, Era.STATELESS: self._discover}
+        self._eras = Eras({era: probes[era] for era in eras})
         self._marks: dict[str, Marks] = {}
+        self._attending: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Agree on a version. Raises UpstreamFailed; later calls try again."""
-        await self._opened()
+        """Find out what it speaks. Raises UpstreamFailed; later calls try again."""
+        await self._known()
 
     async def stop(self) -> None:
-        """End the session and close every connection."""
-        agreed, self._agreed = self._agreed, None
-        await self._endpoint.close(agreed[0] if agreed else None)
+        """End every session and close every connection."""
+        self._eras.stop()
+        if self._attending is not None:
+            self._attending.cancel()
+            await asyncio.wait({self._attending})
+        self._subscribed.stop()
+        self._channels.close()
+        await self._endpoint.close()
 
     async def definitions(self) -> tuple[ToolDefinition, ...]:
         """Return its tools. Raises UpstreamFailed."""
@@ -78,133 +91,143 @@ class McpHttp:
         except SessionOver:  # a list has no effect, so it may be asked for again
             return await self._listed()
 
-    async def _listed(self) -> tuple[ToolDefinition, ...]:
-        session, spoken = await self._opened()
-
-        async def page(method: str, params: bytes) -> Message:
-            return await self._ask(session, Question(next(self._numbers), method, params))
-
-        try:
-            found = await list_tools(self.name, spoken.era, page)
-        except OutcomeUnknown as silent:
-            raise UpstreamFailed(f"it does not list its tools: {silent}") from silent
-        self._marks = {one.name: marks_of(one.input_schema) for one in found}
-        return found
-
     async def call(self, call: UpstreamCall, sending: Callable[[], None]) -> UpstreamResult:
         """Make one call. See Upstream.call.
 
         A session the server no longer knows is UpstreamFailed, and the next call opens a new one.
         """
-        session, spoken, headers = await self._prepared(call)
-        leaving = _Leaving(sending)
-        asked = Question(
-            next(self._numbers),
-            "tools/call",
-            call_params(spoken.era, call.manifest.tool, call.arguments),
-            headers,
-            call.timeout_s,
-            leaving,
-        )
+        leaving = Leaving(sending)
         try:
-            return result_of(await self._ask(session, asked))
+            return await in_time(call.timeout_s, leaving, partial(self._called, call, leaving))
         except ServerError as failed:
             if call.manifest.effect is Effect.READ:
                 raise UpstreamFailed(str(failed)) from failed
             raise
-        except (OutcomeUnknown, asyncio.CancelledError):
-            if leaving.left and spoken.era is Era.HANDSHAKE:
-                self._give_up(session, asked.number)
-            raise
 
-    def watch(self, session: str) -> AbstractAsyncContextManager[AsyncIterator[Notification]]:
-        """Hear nothing."""
-        del session
-        return silence()
+    @asynccontextmanager
+    async def watch(self, session: str) -> AsyncIterator[AsyncIterator[Notification]]:
+        """Hear what it says outside of calls to one client's session. See Upstream.watch."""
+        try:
+            async with self._watchers.watch(session) as heard:
+                attending = asyncio.create_task(self._attend(session))
+                try:
+                    yield heard
+                finally:
+                    attending.cancel()
+                    await asyncio.wait({attending})
+        finally:
+            if session not in self._watchers:
+                for channel in self._channels.of(session):
+                    channel.hush()
 
     async def forget(self, session: str) -> None:
-        """Do nothing: no session is kept."""
+        """Close what is kept for a client's session that has ended."""
+        self._channels.forget(session)
+        if self._wanted.forget(session):
+            await self._subscribed.renew()
 
-    async def _prepared(self, call: UpstreamCall) -> tuple[Session, Spoken, dict[str, str]]:
-        """Return what a call needs before it can be sent. Raises UpstreamFailed."""
+    async def _called(self, call: UpstreamCall, leaving: Leaving, clock: Clock) -> UpstreamResult:
+        client = call.conversation
+        if era_for(client.era, await self._known()) is Era.STATELESS:
+            kept = await self._kept(call, leaving)
+            return kept or await self._calls.stateless(call, leaving, clock)
+        async with self._channels.use(client.session, client.capabilities) as channel:
+            await channel.listened()
+            return await self._calls.in_channel(call, channel, leaving, clock)
+
+    async def _known(self) -> tuple[Era, ...]:
+        """Return what the server speaks, and begin to listen to it."""
+        known = await self._eras.known()
+        if self._attending is None:
+            self._attending = asyncio.create_task(self._attend(OWN))
+        return known
+
+    async def _attend(self, session: str) -> None:
+        """Keep hearing what the server says outside of calls, for one session."""
+        while True:
+            try:
+                if Era.STATELESS in await self._eras.known():
+                    await self._subscribed.renew()
+                    for channel in self._channels.of(session):
+                        channel.listen()
+                    await asyncio.Event().wait()
+                async with self._channels.use(session, {}) as channel:
+                    channel.listen()
+                    await channel.gone.wait()
+            except UpstreamFailed as failed:
+                log.info("server is not listened to: %s", failed, extra={"server": self.name})
+            await asyncio.sleep(AGAIN_S)
+
+    async def _listed(self) -> tuple[ToolDefinition, ...]:
+        known = await self._known()
         try:
-            async with asyncio.timeout(call.timeout_s):
-                session, spoken = await self._opened()
-                return session, spoken, outgoing(await self._mirrored(spoken, call), call.headers)
-        except TimeoutError as late:
-            raise UpstreamFailed("it did not agree on a version in time") from late
+            if known[0] is Era.STATELESS:
+                page = partial(self._page, Session(STATELESS))
+                found = await list_tools(self.name, Era.STATELESS, page)
+            else:
+                async with self._channels.use(OWN, {}) as channel:
+                    found = await self._listed_in(channel)
+        except OutcomeUnknown as silent:
+            raise UpstreamFailed(f"it does not list its tools: {silent}") from silent
+        marks = {one.name: marks_of(one.input_schema) for one in found}
+        self._marks = {name: one for name, one in marks.items() if one is not None}
+        wrong = marks.keys() - self._marks.keys() if Era.STATELESS in known else frozenset()
+        for name in wrong:
+            log.warning("%s: %s marks its arguments wrongly and was left out", self.name, name)
+        return tuple(one for one in found if one.name not in wrong)
 
-    async def _opened(self) -> tuple[Session, Spoken]:
-        """Return the session, agreed on once for all who wait. Raises UpstreamFailed."""
-        async with self._agreeing:
-            if self._agreed is None:
-                opening = _Opening(self._endpoint, self._numbers)
-                try:
-                    spoken = await agree(opening, self._eras)
-                except OutcomeUnknown as silent:
-                    raise UpstreamFailed(f"it does not agree on a version: {silent}") from silent
-                self._agreed = (Session(spoken, opening.session_id), spoken)
-            return self._agreed
-
-    async def _ask(self, session: Session, asked: Question) -> Message:
+    async def _listed_in(self, channel: Channel) -> tuple[ToolDefinition, ...]:
         try:
-            answer, _ = await self._endpoint.ask(session, asked)
+            page = partial(self._page, channel.session)
+            return await list_tools(self.name, Era.HANDSHAKE, page)
         except SessionOver:
-            if self._agreed is not None and self._agreed[0] is session:
-                self._agreed = None
+            channel.lose()
             raise
+
+    async def _page(self, session: Session, method: str, params: bytes) -> Message:
+        asked = Question(next(self._numbers), method, params)
+        answer, _ = await self._endpoint.ask(session, asked)
         return answer
 
-    async def _mirrored(self, spoken: Spoken, call: UpstreamCall) -> dict[str, str]:
-        """Return the headers that repeat parts of a stateless call."""
-        if spoken.era is not Era.STATELESS:
-            return {}
-        tool = call.manifest.tool
+    async def _marked(self, tool: str) -> Marks:
+        """Return the marked arguments of a tool, which its definition names."""
         if tool not in self._marks:
             await self.definitions()
-        marks = self._marks.get(tool, ())
-        return {"Mcp-Name": header_value(tool), **mirrored(marks, call.arguments)}
+        return self._marks.get(tool, ())
 
-    def _give_up(self, session: Session, number: int) -> None:
-        """Say that a call is no longer waited for (a stateless server sees its stream close)."""
-        params = cancelled_params(Era.HANDSHAKE, number)
-        self._endpoint.tell(session, notification("notifications/cancelled", params))
+    async def _shake_hands(self) -> None:
+        async with self._channels.use(OWN, {}):
+            pass
 
+    async def _discover(self) -> None:
+        await find_stateless(self._endpoint, self._numbers)
 
-class _Leaving:
-    """Passes `sending` on, and remembers that the call left."""
+    def _relearn(self) -> None:
+        self._marks.clear()
+        self._eras.forget()
 
-    def __init__(self, sending: Callable[[], None]) -> None:
-        self._sending = sending
-        self.left = False
-
-    def __call__(self) -> None:
-        self._sending()
-        self.left = True
-
-
-class _Opening:
-    """A server while a version is being agreed on with it."""
-
-    def __init__(self, endpoint: Endpoint, numbers: "itertools.count[int]") -> None:
-        self._endpoint = endpoint
-        self._numbers = numbers
-        self.session_id = ""
-
-    async def ask(self, spoken: Spoken | None, method: str, params: bytes, /) -> Message:
-        """Ask; a status that may mean the other era counts as an error answer."""
-        asked = Question(next(self._numbers), method, params)
+    async def _open_channel(self, owner: str, capabilities: Mapping[str, Any]) -> Channel:
+        """Open a session; a client that can be asked has to be reachable outside of calls too."""
         try:
-            answer, session_id = await self._endpoint.ask(Session(spoken), asked)
-        except Declined as declined:
-            if declined.status not in _NOT_THIS_ERA:
-                raise
-            return Message(asked.number, error=RpcError(declined.status, str(declined)))
-        if not _SESSION_ID.fullmatch(session_id):
-            raise UpstreamFailed("its session id has characters that do not belong in one")
-        self.session_id = session_id
-        return answer
+            session = await open_session(self._endpoint, self._numbers, capabilities)
+        except OtherEra:
+            self._eras.forget()
+            raise
+        channel = Channel(owner, session, self._endpoint, self._heard_in_session)
+        if capabilities or owner in self._watchers:
+            channel.listen()
+        return channel
 
-    async def tell(self, spoken: Spoken, method: str, /) -> None:
-        """Send one notification of the handshake."""
-        await self._endpoint.notify(Session(spoken, self.session_id), notification(method))
+    def _heard_in_session(self, owner: str, message: Message) -> bool:
+        self._changed(message)
+        notification = Notification(message.method or "", message.raw)
+        return self._watchers.tell(owner, notification)
+
+    def _heard(self, message: Message) -> bool:
+        self._changed(message)
+        spread(message, self._watchers, self._wanted)
+        return True
+
+    def _changed(self, message: Message) -> None:
+        if message.method == "notifications/tools/list_changed":
+            self._on_changed()

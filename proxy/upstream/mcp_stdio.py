@@ -4,27 +4,32 @@ import asyncio
 import logging
 import os
 import pwd
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
+from types import MappingProxyType
+from typing import Any
 
 from proxy.errors import OutcomeUnknown, UpstreamFailed
 from proxy.model.mcp import Era, Notification
 from proxy.model.tool import ToolDefinition
 from proxy.process.child import Child, ChildFailed, ChildSpec, spawn
 from proxy.upstream.base import UpstreamCall, UpstreamResult
+from proxy.upstream.exchange import Question
 from proxy.upstream.jsonrpc import Message
-from proxy.upstream.mcp_wire import (
-    Spoken,
-    agree,
-    call_params,
-    list_tools,
-    params,
-    result_of,
-)
+from proxy.upstream.leaving import Leaving, in_time
+from proxy.upstream.mcp_wire import Spoken, agree, list_tools
 from proxy.upstream.pipe import Pipe
-from proxy.upstream.quiet import silence
+from proxy.upstream.stdio_calls import StdioCalls
+from proxy.upstream.subscriptions import Subscriptions, spread
+from proxy.upstream.watchers import Watchers
 
+# The process is shared, so it is told what any client may do; who cannot refuses when asked. Roots
+# are left out: a server keeps them beyond the call of the client they are from.
+CAPABILITIES: Mapping[str, Any] = MappingProxyType(
+    {"sampling": {}, "elicitation": {"form": {}, "url": {}}}
+)
 log = logging.getLogger(__name__)
 
 
@@ -66,7 +71,9 @@ class McpStdio:
         self._on_changed = on_changed
         self._eras = tuple(eras)
         self._patience = patience or Patience()
-        self._connection: tuple[Pipe, Spoken] | None = None
+        self._watchers = Watchers()
+        self._wanted = Subscriptions()
+        self._calls: StdioCalls | None = None
         self._supervisor: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
@@ -86,13 +93,14 @@ class McpStdio:
 
     async def definitions(self) -> tuple[ToolDefinition, ...]:
         """Return its tools. Raises UpstreamFailed."""
-        pipe, spoken = self._connected()
+        pipe = self._connected().pipe
 
         async def ask(method: str, asked: bytes) -> Message:
-            return await pipe.ask(method, asked, self._patience.answer_timeout_s, _freely)
+            timeout_s = self._patience.answer_timeout_s
+            return await pipe.ask(Question(pipe.number(), method, asked, timeout_s=timeout_s))
 
         try:
-            return await list_tools(self.name, spoken.era, ask)
+            return await list_tools(self.name, pipe.era, ask)
         except OutcomeUnknown as silent:
             raise UpstreamFailed(f"it does not list its tools: {silent}") from silent
 
@@ -100,22 +108,23 @@ class McpStdio:
         """Make one call. See Upstream.call."""
         if call.headers:
             raise UpstreamFailed("a stdio server takes no credential; its manifest names one")
-        pipe, spoken = self._connected()
-        asked = call_params(spoken.era, call.manifest.tool, call.arguments)
-        return result_of(await pipe.ask("tools/call", asked, call.timeout_s, sending))
+        leaving = Leaving(sending)
+        return await in_time(call.timeout_s, leaving, partial(self._connected(), call, leaving))
 
     def watch(self, session: str) -> AbstractAsyncContextManager[AsyncIterator[Notification]]:
-        """Hear nothing."""
-        del session
-        return silence()
+        """Hear what it says outside of calls to one client's session. See Upstream.watch."""
+        return self._watchers.watch(session)
 
     async def forget(self, session: str) -> None:
-        """Do nothing: no session is kept."""
+        """Drop the subscriptions of a client's session that has ended."""
+        freed = self._wanted.forget(session)
+        if self._calls is not None:
+            await self._calls.release(freed)
 
-    def _connected(self) -> tuple[Pipe, Spoken]:
-        if self._connection is None:
+    def _connected(self) -> StdioCalls:
+        if self._calls is None:
             raise UpstreamFailed("it is not running")
-        return self._connection
+        return self._calls
 
     async def _supervise(self, first: asyncio.Future[None]) -> None:
         try:
@@ -147,18 +156,17 @@ class McpStdio:
         try:
             return await self._talk(child, first)
         finally:
-            self._connection = None
+            self._calls = None
             await _ended(child, self._patience.stop_grace_s)
 
     async def _talk(self, child: Child, first: asyncio.Future[None]) -> str:
-        pipe = Pipe(child, self._on_changed)
+        pipe = Pipe(child, self._heard)
         reading = asyncio.create_task(pipe.run())
         try:
-            spoken = await agree(_Opening(pipe, self._patience.start_timeout_s), self._eras)
-            pipe.era = spoken.era
-            self._connection = (pipe, spoken)
-            if spoken.era is Era.STATELESS:
-                pipe.subscribe(params(spoken.era, b'"notifications":{"toolsListChanged":true}'))
+            opening = _Opening(pipe, self._patience.start_timeout_s)
+            pipe.era = (await agree(opening, self._eras, CAPABILITIES)).era
+            self._calls = StdioCalls(pipe, self._wanted, self._heard)
+            self._calls.resume()
             self._settle(first)
             return await reading
         except (UpstreamFailed, OutcomeUnknown) as failed:
@@ -174,6 +182,15 @@ class McpStdio:
         else:
             self._on_changed()
 
+    def _heard(self, message: Message) -> bool:
+        """Take what is no part of a call; there is nobody else to tell."""
+        if self._calls is not None and self._calls.acknowledged(message):
+            return True
+        if message.method == "notifications/tools/list_changed":
+            self._on_changed()
+        spread(message, self._watchers, self._wanted)
+        return True
+
 
 class _Opening:
     """A pipe while a version is being agreed on."""
@@ -183,7 +200,8 @@ class _Opening:
         self._timeout_s = timeout_s
 
     async def ask(self, _: Spoken | None, method: str, asked: bytes, /) -> Message:
-        return await self._pipe.ask(method, asked, self._timeout_s, _freely)
+        number, timeout_s = self._pipe.number(), self._timeout_s
+        return await self._pipe.ask(Question(number, method, asked, timeout_s=timeout_s))
 
     async def tell(self, _: Spoken, method: str, /) -> None:
         self._pipe.tell(method)
@@ -220,7 +238,3 @@ def _account(user: str | None) -> pwd.struct_passwd | None:
         return pwd.getpwnam(user) if user else pwd.getpwuid(os.geteuid())
     except KeyError:  # a numeric uid of a container has no entry; a wrong name fails at the spawn
         return None
-
-
-def _freely() -> None:
-    """Let a request go that is no call."""

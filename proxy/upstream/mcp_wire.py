@@ -4,11 +4,13 @@
 each request carries protocol version, capabilities and client in `params._meta`.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 from proxy.errors import OutcomeUnknown, UpstreamFailed
+from proxy.model.json_text import object_of
 from proxy.model.mcp import Era
 from proxy.model.tool import ToolDefinition
 from proxy.upstream.base import UpstreamResult
@@ -19,7 +21,14 @@ HANDSHAKE_VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26", "2024-11-05")
 STATELESS_VERSION = "2026-07-28"
 MAX_PAGES = 100
 MAX_TOOLS = 10_000
+LOG_LEVEL = "io.modelcontextprotocol/logLevel"
+SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
+_CAPABILITIES = "io.modelcontextprotocol/clientCapabilities"
 _CLIENT = {"name": "detent", "version": "0"}
+_META = {
+    "io.modelcontextprotocol/protocolVersion": dumps(STATELESS_VERSION).decode(),
+    "io.modelcontextprotocol/clientInfo": dumps(_CLIENT).decode(),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,30 +39,26 @@ class Spoken:
     version: str
 
 
-_STATELESS = Spoken(Era.STATELESS, STATELESS_VERSION)
-_META = dumps(
-    {
-        "io.modelcontextprotocol/protocolVersion": STATELESS_VERSION,
-        "io.modelcontextprotocol/clientCapabilities": {},
-        "io.modelcontextprotocol/clientInfo": _CLIENT,
-    }
-)
-_INITIALIZE = dumps(
-    {"protocolVersion": HANDSHAKE_VERSIONS[0], "capabilities": {}, "clientInfo": _CLIENT}
-)
+STATELESS = Spoken(Era.STATELESS, STATELESS_VERSION)
 
 Ask = Callable[[str, bytes], Awaitable[Message]]
 
 
+def protocol_meta(capabilities: Mapping[str, Any]) -> dict[str, str]:
+    """Return what `_meta` of every stateless request has: names and JSON texts."""
+    return {**_META, _CAPABILITIES: dumps(dict(capabilities)).decode()}
+
+
 def params(era: Era, members: bytes = b"") -> bytes:
-    """Return a params object with these members, and what the era wants in each request."""
-    meta = b'"_meta":' + _META if era is Era.STATELESS else b""
+    """Return a params object of our own with these members, and what the era wants in each."""
+    meta = b'"_meta":' + object_of(protocol_meta({})).encode() if era is Era.STATELESS else b""
     return b"{" + b",".join(part for part in (members, meta) if part) + b"}"
 
 
-def call_params(era: Era, tool: str, arguments: bytes) -> bytes:
-    """Return the params of tools/call; `arguments` are spliced in as they are."""
-    return params(era, b'"name":%b,"arguments":%b' % (dumps(tool), arguments))
+def initialize_params(capabilities: Mapping[str, Any]) -> bytes:
+    """Return the params of initialize for a client that can do this much."""
+    asked = {"protocolVersion": HANDSHAKE_VERSIONS[0], "capabilities": dict(capabilities)}
+    return dumps({**asked, "clientInfo": _CLIENT})
 
 
 def cancelled_params(era: Era, number: int) -> bytes:
@@ -73,20 +78,26 @@ class Speaker(Protocol):
         ...
 
 
-async def agree(speaker: Speaker, eras: Sequence[Era]) -> Spoken:
+async def agree(
+    speaker: Speaker, eras: Sequence[Era], capabilities: Mapping[str, Any] = MappingProxyType({})
+) -> Spoken:
     """Agree on the first of `eras` the server speaks. Raises UpstreamFailed, OutcomeUnknown.
 
     A server that answers the way of one era with an error is asked in the way of the next.
     """
     for era in eras:
-        spoken = await (_initialize if era is Era.HANDSHAKE else _discover)(speaker)
+        if era is Era.HANDSHAKE:
+            spoken = await initialize(speaker, capabilities)
+        else:
+            spoken = await discover(speaker)
         if spoken is not None:
             return spoken
     raise UpstreamFailed("it speaks no version of MCP that Detent speaks")
 
 
-async def _initialize(speaker: Speaker) -> Spoken | None:
-    result = (await speaker.ask(None, "initialize", _INITIALIZE)).result
+async def initialize(speaker: Speaker, capabilities: Mapping[str, Any]) -> Spoken | None:
+    """Shake hands for a client that can do this much; None when the server does not."""
+    result = (await speaker.ask(None, "initialize", initialize_params(capabilities))).result
     version = result.get("protocolVersion") if isinstance(result, dict) else None
     if version not in HANDSHAKE_VERSIONS:
         return None
@@ -95,11 +106,12 @@ async def _initialize(speaker: Speaker) -> Spoken | None:
     return spoken
 
 
-async def _discover(speaker: Speaker) -> Spoken | None:
+async def discover(speaker: Speaker) -> Spoken | None:
+    """Ask a server whether it needs no handshake; None when it does."""
     asked = params(Era.STATELESS)
-    result = (await speaker.ask(_STATELESS, "server/discover", asked)).result
+    result = (await speaker.ask(STATELESS, "server/discover", asked)).result
     offered = result.get("supportedVersions") if isinstance(result, dict) else None
-    return _STATELESS if isinstance(offered, list) and STATELESS_VERSION in offered else None
+    return STATELESS if isinstance(offered, list) and STATELESS_VERSION in offered else None
 
 
 async def list_tools(server: str, era: Era, ask: Ask) -> tuple[ToolDefinition, ...]:
@@ -119,20 +131,15 @@ async def list_tools(server: str, era: Era, ask: Ask) -> tuple[ToolDefinition, .
     raise UpstreamFailed("its list of tools does not end")
 
 
-def result_of(answer: Message) -> UpstreamResult:
-    """Return what an answer to tools/call says. Raises UpstreamFailed, OutcomeUnknown.
-
-    A JSON-RPC error becomes a CallToolResult with `isError`, so that the caller can read it.
-    """
+def result_of(answer: Message, era: Era) -> UpstreamResult:
+    """Return what an answer says, in the server's own text. Raises OutcomeUnknown."""
     if answer.error is not None:
-        said = {"content": [{"type": "text", "text": answer.error.message}], "isError": True}
-        return UpstreamResult(dumps(said), is_error=True)
-    result = answer.result
-    if not isinstance(result, dict):
-        raise OutcomeUnknown("its answer is not a CallToolResult")
-    if result.get("resultType") == "input_required":
-        raise UpstreamFailed("it wants more input before it acts; that is not supported")
-    return UpstreamResult(dumps(result), is_error=result.get("isError") is True)
+        return UpstreamResult(answer.raw, is_error=True, is_rpc_error=True)
+    if not isinstance(answer.result, dict):
+        raise OutcomeUnknown("its answer is not a result")
+    asks = era is Era.STATELESS and answer.result.get("resultType") == "input_required"
+    is_error = answer.result.get("isError") is True and not asks
+    return UpstreamResult(answer.raw, is_error=is_error, needs_input=asks)
 
 
 def _page(answer: Message) -> tuple[list[Any], str | None]:

@@ -1,5 +1,7 @@
 """What the 2026-07-28 HTTP transport mirrors from a call into headers: name and marked arguments.
 
+`Mcp-Name` repeats the name or URI of the methods that have one (MCP, standard request headers).
+
 A property of the input schema with `x-mcp-header: <token>` comes as `Mcp-Param-<token>` as well
 (MCP, transports, custom headers); a server refuses a call whose headers and body disagree.
 """
@@ -9,6 +11,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from proxy.model.call import TOOLS_CALL
+from proxy.upstream.base import UpstreamCall
 from proxy.upstream.jsonrpc import loads
 
 Marks = tuple[tuple[tuple[str, ...], str], ...]
@@ -16,10 +20,14 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _PLAIN = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?")
 _WRAPPED = re.compile(r"=\?base64\?.*\?=")
 _TYPES = frozenset({"string", "integer", "boolean"})
+_NAMED_BY = {"prompts/get": "name", "resources/read": "uri"}
 
 
-def marks_of(input_schema: bytes) -> Marks:
-    """Return the marked properties, as path and header. A schema with a wrong mark has none."""
+def marks_of(input_schema: bytes) -> Marks | None:
+    """Return the marked properties, as path and header, None when a mark is wrong.
+
+    Over HTTP a tool with a wrong mark does not exist (MCP 2026-07-28, schema extension).
+    """
     marks: list[tuple[tuple[str, ...], str]] = []
     for path, schema in _properties((), loads(input_schema)):
         if "x-mcp-header" not in schema:
@@ -28,10 +36,19 @@ def marks_of(input_schema: bytes) -> Marks:
         good = isinstance(token, str) and _TOKEN.fullmatch(token)
         kind = schema.get("type")
         if not good or not isinstance(kind, str) or kind not in _TYPES:
-            return ()
+            return None
         marks.append((path, f"Mcp-Param-{token}"))
     names = {header.lower() for _, header in marks}
-    return tuple(marks) if len(names) == len(marks) else ()
+    return tuple(marks) if len(names) == len(marks) else None
+
+
+def name_header(call: UpstreamCall) -> dict[str, str]:
+    """Return the header that names what a call is about, none when it names nothing."""
+    if call.method == TOOLS_CALL:
+        return {"Mcp-Name": header_value(call.manifest.tool)}
+    member = _NAMED_BY.get(call.method)
+    named = _at(loads(call.arguments), (member,)) if member else None
+    return {"Mcp-Name": header_value(named)} if isinstance(named, str) else {}
 
 
 def mirrored(marks: Marks, arguments: bytes) -> dict[str, str]:

@@ -1,7 +1,8 @@
-"""Where the arguments of an HTTP tool go: path, query or body, and nowhere else."""
+"""Where the arguments of an HTTP tool go: path, query, body or headers, and nowhere else."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from json import JSONDecoder
 from typing import Any
@@ -20,12 +21,24 @@ _BREAKS = re.compile(r"[\x00\r\n\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
+class _Member:
+    """A member of a JSON object: its name and value as text, and the value."""
+
+    name: str
+    text: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
 class Placed:
-    """A request's path, its query without the question mark, and its body (None: no body)."""
+    """A request's path, its query without the question mark, its body (None: no body), and the
+    headers that arguments stand in.
+    """
 
     path: str
     query: str
     body: bytes | None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class Placement:
@@ -33,46 +46,62 @@ class Placement:
 
     def __init__(self, binding: HttpBinding) -> None:
         self.template = UrlTemplate(binding.path)
-        self._query = binding.query
-        self._body = binding.body
-        places = (*self.template.names, *binding.query, *binding.body)
+        self._query = _wire_names(binding, binding.query)
+        self._body = _wire_names(binding, binding.body)
+        self._headers = _wire_names(binding, binding.headers)
+        places = (*self.template.names, *binding.query, *binding.body, *binding.headers)
         problems = _contradictions(binding, places)
         if problems:
             raise ConfigError(problems)
         self._places = frozenset(places)
-        self._only_body = frozenset(binding.body) == self._places
+        self._is_renamed = bool(binding.names)
+        self._is_all_body = frozenset(binding.body) == self._places and not self._is_renamed
 
     def place(self, arguments: bytes) -> Placed:
         """Put canonical arguments where they belong. Raises UpstreamFailed when one has no place or
         cannot be written there; nothing is dropped, and nothing is written in two ways.
         """
         members = _members(arguments.decode())
-        values = {name: value for name, (_, value) in members.items()}
+        values = {name: member.value for name, member in members.items()}
         homeless = sorted(values.keys() - self._places)
         if homeless:
             raise UpstreamFailed(f"no place in the request for: {', '.join(homeless)}")
         path = self.template.fill(
             {name: _text(name, values[name]) for name in self.template.names if name in values}
         )
-        return Placed(path, self._query_of(values), self._body_of(members, arguments))
+        headers = {
+            name: _text(argument, values[argument])
+            for argument, name in self._headers.items()
+            if argument in values
+        }
+        return Placed(path, self._query_of(values), self._body_of(members, arguments), headers)
 
     def _query_of(self, values: dict[str, Any]) -> str:
         pairs = [
-            (name, _query_text(name, one))
-            for name in self._query
-            if name in values
-            for one in _several(name, values[name])
+            (name, _query_text(argument, one))
+            for argument, name in self._query.items()
+            if argument in values
+            for one in _several(argument, values[argument])
         ]
         return "&".join(f"{quote(name, safe='')}={quote(text, safe='')}" for name, text in pairs)
 
-    def _body_of(self, members: dict[str, tuple[str, Any]], arguments: bytes) -> bytes | None:
+    def _body_of(self, members: dict[str, _Member], arguments: bytes) -> bytes | None:
         if not self._body:
             return None
-        if self._only_body:
+        if self._is_all_body:
             return arguments
-        # Some members of a canonical object, in their order, are canonical again.
-        kept = (text for name, (text, _) in members.items() if name in self._body)
-        return f"{{{','.join(kept)}}}".encode()
+        kept = [
+            (self._body[argument], member.text)
+            for argument, member in members.items()
+            if argument in self._body
+        ]
+        # Some members of a canonical object, in their order, are canonical again; new names have
+        # their own order: by UTF-16 code units, RFC 8785 section 3.2.3.
+        if self._is_renamed:
+            kept.sort(key=lambda pair: pair[0].encode("utf-16-be", "surrogatepass"))
+        return b"{%b}" % b",".join(
+            b"%b:%b" % (rfc8785.dumps(name), text.encode()) for name, text in kept
+        )
 
 
 @lru_cache(maxsize=1024)
@@ -81,30 +110,41 @@ def placement_of(binding: HttpBinding) -> Placement:
     return Placement(binding)
 
 
-def _members(canonical: str) -> dict[str, tuple[str, Any]]:
-    """Return each member of a canonical object: its text, name included, and its value.
+def _members(canonical: str) -> dict[str, _Member]:
+    """Return the members of a canonical object by name.
 
     Raises UpstreamFailed when it is not one object, without a space between its members.
     """
-    members: dict[str, tuple[str, Any]] = {}
+    members: dict[str, _Member] = {}
     at = 1
     try:
         while canonical[at] == '"':
             name, colon = _VALUE.raw_decode(canonical, at)
             value, after = _VALUE.raw_decode(canonical, colon + 1)
-            members[name] = (f"{canonical[at:colon]}:{canonical[colon + 1 : after]}", value)
+            members[name] = _Member(canonical[at:colon], canonical[colon + 1 : after], value)
             at = after + (canonical[after] == ",")
     except (ValueError, IndexError, RecursionError) as broken:
         raise UpstreamFailed("the arguments are not a canonical object") from broken
-    if "{" + ",".join(text for text, _ in members.values()) + "}" != canonical:
+    if "{" + ",".join(f"{one.name}:{one.text}" for one in members.values()) + "}" != canonical:
         raise UpstreamFailed("the arguments are not a canonical object")
     return members
+
+
+def _wire_names(binding: HttpBinding, arguments: tuple[str, ...]) -> dict[str, str]:
+    return {argument: binding.wire_name(argument) for argument in arguments}
 
 
 def _contradictions(binding: HttpBinding, places: tuple[str, ...]) -> tuple[str, ...]:
     problems: list[str] = []
     if len(set(places)) != len(places):
         problems.append(f"{binding.path}: an argument has two places")
+    named = [
+        list(_wire_names(binding, binding.query).values()),
+        list(_wire_names(binding, binding.body).values()),
+        [name.lower() for name in _wire_names(binding, binding.headers).values()],
+    ]
+    if any(len(set(names)) != len(names) for names in named):
+        problems.append(f"{binding.path}: two arguments have one name in the request")
     if binding.method not in {*_WITHOUT_BODY, *_WITH_BODY}:
         problems.append(f"{binding.path}: method {binding.method} is not one of GET … DELETE")
     elif binding.body and binding.method not in _WITH_BODY:

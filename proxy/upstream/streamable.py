@@ -2,157 +2,144 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 
 from proxy.egress.client import EgressClient, EgressRequest, EgressStream
 from proxy.errors import OutcomeUnknown, UpstreamError, UpstreamFailed
-from proxy.model.mcp import Era
+from proxy.upstream.exchange import (
+    PATIENCE_S,
+    Declined,
+    Events,
+    Hear,
+    Nonsense,
+    Question,
+    Session,
+    answer_in,
+    freely,
+    unheard,
+)
 from proxy.upstream.headers import outgoing
-from proxy.upstream.jsonrpc import Message, parse, reply, request
-from proxy.upstream.mcp_wire import Spoken
-from proxy.upstream.sse import EventParser
+from proxy.upstream.jsonrpc import Message, request
 
 MAX_ANSWER_BYTES = 16 * 1024 * 1024
-PATIENCE_S = 10.0
+MAX_STREAM_BYTES = 2**62  # of a stream that is listened to: its events are bounded one by one
+MAX_STREAM_S = 3600.0
 COURTESY_S = 2.0
-MAX_COURTESIES = 32
+RETRY_S = 1.0
+MIN_RETRY_S = 0.05
 log = logging.getLogger(__name__)
-
-
-class Declined(UpstreamFailed):
-    """The server did not take the request: a status of 3xx or 4xx and no JSON-RPC error."""
-
-    def __init__(self, status: int) -> None:
-        super().__init__(f"it answered with status {status}")
-        self.status = status
-
-
-class SessionOver(UpstreamFailed):
-    """The server no longer knows the session; nothing was executed."""
-
-
-class ServerError(OutcomeUnknown):
-    """The server failed over the request: a status of 5xx, or one that answers nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class Session:
-    """What was agreed with the server, and the session id it gave ("" when it gave none)."""
-
-    spoken: Spoken | None = None
-    id: str = ""
-
-    def headers(self, method: str) -> dict[str, str]:
-        """Return what a request of this session carries beside its own headers."""
-        headers = {
-            "Accept": "application/json, text/event-stream",
-            "Content-Type": "application/json",
-        }
-        if self.spoken is not None:
-            headers["MCP-Protocol-Version"] = self.spoken.version
-            if self.spoken.era is Era.STATELESS:
-                headers["Mcp-Method"] = method
-        if self.id:
-            headers["Mcp-Session-Id"] = self.id
-        return headers
-
-
-def freely() -> None:
-    """Let a request go that is no call."""
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One JSON-RPC request with its params (a JSON object) and headers of its own."""
-
-    number: int
-    method: str
-    params: bytes
-    headers: Mapping[str, str] = field(repr=False, default_factory=dict)
-    timeout_s: float = PATIENCE_S
-    sending: Callable[[], None] = freely
 
 
 class Endpoint:
     """One URL that speaks MCP: the client's base URL, as it is."""
 
-    def __init__(
-        self,
-        name: str,
-        client: EgressClient,
-        headers: Mapping[str, str],
-        on_changed: Callable[[], None],
-    ) -> None:
-        self._name = name
+    def __init__(self, name: str, client: EgressClient, headers: Mapping[str, str]) -> None:
+        self.name = name
         self._client = client
         self._url = client.origin.url + (client.origin.path or "/")
         self._headers = outgoing({}, headers)
-        self._on_changed = on_changed
         self._courtesies: set[asyncio.Task[None]] = set()
 
-    async def ask(self, session: Session, asked: Question) -> tuple[Message, str]:
+    async def ask(
+        self, session: Session, asked: Question, hear: Hear = unheard
+    ) -> tuple[Message, str]:
         """Return the answer to one request, and the session id that came with it.
 
-        A JSON-RPC error is an answer, whatever its status. Raises UpstreamFailed (Declined,
-        SessionOver), OutcomeUnknown (ServerError).
+        `hear` takes every other message of the stream, one by one. A JSON-RPC error is an answer,
+        whatever its status. A stream that breaks is picked up where it broke, where the server
+        can. Raises UpstreamFailed (Declined, SessionOver), OutcomeUnknown (ServerError, Nonsense).
         """
-        headers = {**self._headers, **session.headers(asked.method), **asked.headers}
+        due_s = _now() + asked.timeout_s
         body = request(asked.number, asked.method, asked.params)
-        post = self._post(headers, body, asked.timeout_s)
-        async with self._client.stream(post, asked.sending) as response:
-            message = await self._answer(response, session, asked.number)
-            return message, response.headers.get("Mcp-Session-Id", "")
+        post = self._post(self._marked(session, asked), body, asked.timeout_s)
+        events = Events(asked.number, hear)
+        session_id = ""
+        try:
+            async with self._client.stream(post, asked.sending) as response:
+                session_id = response.headers.get("Mcp-Session-Id", "")
+                return await answer_in(response, session, events), session_id
+        except Nonsense:
+            raise
+        except OutcomeUnknown:
+            if not session.is_resumable or not events.parser.last_id:
+                raise
+        return await self._resumed(session, asked, events, due_s), session_id
 
-    def tell(self, session: Session, body: bytes) -> None:
-        """Send a notification or an answer in the background."""
-        self._kindly(self._post({**self._headers, **session.headers("")}, body, COURTESY_S))
+    async def reply(self, session: Session, body: bytes, headers: Mapping[str, str]) -> None:
+        """Answer what the server asked. Raises UpstreamFailed, OutcomeUnknown."""
+        await self._give(self._post({**self._base(session), **headers}, body, PATIENCE_S))
 
     async def notify(self, session: Session, body: bytes) -> None:
         """Send a notification and see it taken. Raises UpstreamFailed, OutcomeUnknown."""
-        await self._give(self._post({**self._headers, **session.headers("")}, body, PATIENCE_S))
+        await self._give(self._post(self._base(session), body, PATIENCE_S))
 
-    async def close(self, session: Session | None) -> None:
-        """End the session and close every connection."""
-        if session is not None and session.id:
-            headers = {**self._headers, **session.headers("")}
+    def tell(self, session: Session, body: bytes, headers: Mapping[str, str]) -> None:
+        """Send a notification in the background."""
+        self._kindly(self._post({**self._base(session), **headers}, body, COURTESY_S))
+
+    def listen(
+        self, session: Session, last_id: str = ""
+    ) -> AbstractAsyncContextManager[EgressStream]:
+        """Open the stream of what a session's server says outside of calls."""
+        get = self._get(session, {}, last_id)
+        return self._client.stream(replace(get, max_bytes=MAX_STREAM_BYTES), freely)
+
+    def subscribe(
+        self, session: Session, asked: Question
+    ) -> AbstractAsyncContextManager[EgressStream]:
+        """Open the stream that answers one request for as long as it is open."""
+        body = request(asked.number, asked.method, asked.params)
+        post = self._post(self._marked(session, asked), body, MAX_STREAM_S)
+        return self._client.stream(replace(post, max_bytes=MAX_STREAM_BYTES), asked.sending)
+
+    def end(self, session: Session) -> None:
+        """End a session in the background."""
+        if session.id:
+            headers = {**self._headers, **session.headers()}
             self._kindly(EgressRequest("DELETE", self._url, headers, timeout_s=COURTESY_S))
+
+    async def close(self) -> None:
+        """Close every connection, after what is still being sent in the background."""
         if self._courtesies:
             await asyncio.wait(self._courtesies, timeout=COURTESY_S)
         await self._client.close()
 
-    async def _answer(self, response: EgressStream, session: Session, number: int) -> Message:
-        if response.status == 404 and session.id:  # noqa: PLR2004 MCP, session management
-            raise SessionOver("its session is over; the next call opens a new one")
-        if not 200 <= response.status < 300:  # noqa: PLR2004 the class 2xx
-            return await _refusal(response, number)
-        media = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if media == "text/event-stream":
-            return await self._streamed(response, session, number)
-        message = _message(await response.read())
-        if message is None or not message.is_answer or message.id != number:
-            raise OutcomeUnknown("its answer is not one to what was asked")
-        return message
+    async def _resumed(
+        self, session: Session, asked: Question, events: "Events", due_s: float
+    ) -> Message:
+        """Pick a broken stream up until it has the answer. Raises OutcomeUnknown."""
+        while True:
+            pause_s = RETRY_S if events.parser.retry_s is None else events.parser.retry_s
+            await asyncio.sleep(max(MIN_RETRY_S, min(pause_s, due_s - _now())))
+            if _now() >= due_s:
+                raise OutcomeUnknown("it did not answer in time")
+            last_id = events.parser.last_id
+            get = replace(self._get(session, asked.headers, last_id), timeout_s=due_s - _now())
+            try:
+                async with self._client.stream(get, freely) as response:
+                    return await events.answer(response)
+            except UpstreamFailed as failed:
+                raise OutcomeUnknown("its stream ended without an answer") from failed
+            except Nonsense:
+                raise
+            except OutcomeUnknown:
+                log.info("a stream broke again", extra={"server": self.name})
 
-    async def _streamed(self, response: EgressStream, session: Session, number: int) -> Message:
-        events = EventParser()
-        async for chunk in response.chunks():
-            for data in events.feed(chunk):
-                message = _message(data)
-                if message is None:
-                    raise OutcomeUnknown("its stream has what is not a message")
-                if message.is_answer and message.id == number:
-                    await response.drain()
-                    return message
-                self._hear(session, message)
-        raise OutcomeUnknown("its stream ended without an answer")
+    def _base(self, session: Session) -> dict[str, str]:
+        return {**self._headers, **session.headers(), "Content-Type": "application/json"}
 
-    def _hear(self, session: Session, message: Message) -> None:
-        asks = message.method is not None and message.id is not None
-        if message.method == "notifications/tools/list_changed":
-            self._on_changed()
-        elif asks and len(self._courtesies) < MAX_COURTESIES:  # bounds what a server makes us do
-            self.tell(session, reply(message))
+    def _marked(self, session: Session, asked: Question) -> dict[str, str]:
+        marks = {**session.headers(asked.method), "Content-Type": "application/json"}
+        return {**self._headers, **marks, **asked.headers}
+
+    def _get(self, session: Session, headers: Mapping[str, str], last_id: str) -> EgressRequest:
+        marks = {**session.headers(), "Accept": "text/event-stream"}
+        if last_id:
+            marks["Last-Event-ID"] = last_id
+        asked = {**self._headers, **headers, **marks}
+        return EgressRequest("GET", self._url, asked, b"", MAX_STREAM_S, MAX_ANSWER_BYTES)
 
     def _post(self, headers: Mapping[str, str], body: bytes, timeout_s: float) -> EgressRequest:
         return EgressRequest("POST", self._url, headers, body, timeout_s, MAX_ANSWER_BYTES)
@@ -171,21 +158,8 @@ class Endpoint:
         try:
             await giving
         except UpstreamError as failed:
-            log.info("server was not told: %s", failed, extra={"server": self._name})
+            log.info("server was not told: %s", failed, extra={"server": self.name})
 
 
-async def _refusal(response: EgressStream, number: int) -> Message:
-    """Return the JSON-RPC error of a 3xx or 4xx, which may come with the id null."""
-    if not 300 <= response.status < 500:  # noqa: PLR2004 the classes 3xx and 4xx
-        raise ServerError(f"it answered with status {response.status}")
-    message = _message(await response.read())
-    if message is None or message.error is None or message.id not in {number, None}:
-        raise Declined(response.status)
-    return message
-
-
-def _message(data: bytes) -> Message | None:
-    try:
-        return parse(data)
-    except ValueError:
-        return None
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -5,16 +5,13 @@ structure, now or after decoding once more, is refused.
 """
 
 import re
-import unicodedata
 from collections.abc import Mapping
 from urllib.parse import quote, unquote
 
 from proxy.errors import ConfigError, UpstreamFailed
+from proxy.model.route import has_structure, is_dots, split_template
 
-_PLACE = re.compile(r"\{([A-Za-z0-9_.-]+)\}")
 _LITERAL = re.compile(r"([A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*")
-_STRUCTURE = re.compile(r"[\x00-\x1f\x7f-\x9f/\\\u2028\u2029\ud800-\udfff]|%[0-9A-Fa-f]{2}")
-_DOTS = re.compile(r"\.{0,2}(;.*)?", re.DOTALL)
 _FILLED = r"[A-Za-z0-9._~%-]+"
 
 
@@ -25,7 +22,7 @@ class UrlTemplate:
         if not path.startswith("/"):
             raise ConfigError((f"{path}: a path template begins with a slash",))
         # Literals stand at even places of each split segment, names at odd ones.
-        self._segments = tuple(tuple(_PLACE.split(segment)) for segment in path[1:].split("/"))
+        self._segments = split_template(path)
         self.names = tuple(name for segment in self._segments for name in segment[1::2])
         literals = [piece for segment in self._segments for piece in segment[::2]]
         if not all(_LITERAL.fullmatch(piece) for piece in literals):
@@ -50,7 +47,7 @@ class UrlTemplate:
         plain = "".join(
             _checked(name, values) if index % 2 else name for index, name in enumerate(segment)
         )
-        if len(segment) > 1 and _DOTS.fullmatch(unicodedata.normalize("NFKC", plain).strip()):
+        if len(segment) > 1 and is_dots(plain):
             raise UpstreamFailed("a path argument is empty or a dot segment")
         return "".join(
             quote(values[name], safe="") if index % 2 else name
@@ -63,8 +60,7 @@ def _checked(name: str, values: Mapping[str, str]) -> str:
     if not values.get(name):
         raise UpstreamFailed(f"the argument {name} is missing or empty")
     value = values[name]
-    # Some servers fold compatibility forms (full-width slash and dot) after decoding.
-    if _STRUCTURE.search(value) or _STRUCTURE.search(unicodedata.normalize("NFKC", value)):
+    if has_structure(value):
         raise UpstreamFailed(f"the argument {name} cannot stand in a path segment")
     return value
 

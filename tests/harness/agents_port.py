@@ -17,7 +17,7 @@ from uvicorn.server import ServerState
 
 from proxy.ingress.agents import agents_app
 from proxy.ingress.guard import GuardSettings, loopback_hosts
-from proxy.ingress.protocol import GuardedProtocol
+from proxy.ingress.protocol import DEFAULT_LIMITS, ConnectionLimits, GuardedProtocol
 from tests.harness.doors import META, STATEFUL, STATELESS, TOKEN, RecordingGate, stateless_headers
 
 DOORS = ("calls", "mcp-2026", "mcp-2025")
@@ -100,7 +100,9 @@ def _tools_call(arguments: bytes, meta: Mapping[str, Any]) -> bytes:
 
 
 @asynccontextmanager
-async def serve(gate: RecordingGate, **settings: Any) -> AsyncIterator[AgentsPort]:
+async def serve(
+    gate: RecordingGate, limits: ConnectionLimits = DEFAULT_LIMITS, **settings: Any
+) -> AsyncIterator[AgentsPort]:
     """Serve a gate's agents' port with uvicorn's protocol on a free port, in the test's loop.
 
     Without uvicorn's server around it, which looks only every 100 ms whether it has to stop.
@@ -115,7 +117,9 @@ async def serve(gate: RecordingGate, **settings: Any) -> AsyncIterator[AgentsPor
         )
         config.load()
         state = ServerState()
-        protocol = partial(GuardedProtocol, config=config, server_state=state, app_state={})
+        protocol = partial(
+            GuardedProtocol, limits=limits, config=config, server_state=state, app_state={}
+        )
         server = await asyncio.get_running_loop().create_server(protocol, sock=sock)
         try:
             headers = {"Authorization": f"Bearer {TOKEN}"}

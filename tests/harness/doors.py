@@ -19,11 +19,12 @@ from proxy.model.mcp import Notification
 from proxy.model.session import BudgetView, Mode, Principal, Session
 from proxy.model.step import Answer
 from proxy.model.token import TokenKind, new_token
-from proxy.model.tool import ToolDefinition
+from proxy.model.tool import ToolDefinition, ToolManifest
 from proxy.pipeline.authenticate import Caller
 from proxy.pipeline.sessions import OpenedSession, SessionRequest
 from proxy.pipeline.visible import VisibleTool
 from proxy.upstream.conversation import Conversation
+from tests.harness.recording_hooks import HookGate, RecordingHooks
 
 TOKEN = new_token(TokenKind.AGENT)
 OTHER_TOKEN = new_token(TokenKind.AGENT)
@@ -69,7 +70,7 @@ def refused(reason_id: str) -> Callable[[ToolCall], Answer]:
 
 
 @dataclass
-class RecordingGate:
+class RecordingGate(HookGate):
     """A pipeline without stages. `hold` keeps calls waiting until it is set."""
 
     callers: dict[str, Caller] = field(
@@ -87,9 +88,11 @@ class RecordingGate:
     streams: list[asyncio.Event] = field(default_factory=list)
     meanwhile: Callable[[Conversation], Awaitable[None]] | None = None
     methods: frozenset[tuple[str, str]] = frozenset({("rec", "tools/call"), ("repo", "tools/call")})
+    http_tools: Mapping[tuple[str, str], ToolManifest] = field(default_factory=dict)
     said: asyncio.Queue[tuple[str, Notification] | None] = field(default_factory=asyncio.Queue)
     watched: list[str] = field(default_factory=list)
     forgotten: list[str] = field(default_factory=list)
+    hooks: RecordingHooks = field(default_factory=RecordingHooks)
 
     async def authenticate(self, token: str) -> Caller:
         """Know the callers by their tokens."""
@@ -111,6 +114,10 @@ class RecordingGate:
             self.cancelled.append(call)
             raise
         return self.answer(call)
+
+    def manifests(self) -> Mapping[tuple[str, str], ToolManifest]:
+        """Have the HTTP tools the test says."""
+        return self.http_tools
 
     def offered(self, server: str | None) -> frozenset[tuple[str, str]]:
         """Offer what the test says."""
@@ -178,6 +185,10 @@ class RecordingGate:
     def ready(self) -> bool:
         """Whether nothing is killed."""
         return not self.killed
+
+    async def healthy(self) -> bool:
+        """Whether nothing is killed."""
+        return self.ready()
 
 
 def app_of(gate: RecordingGate, **settings: Any) -> ASGIApp:

@@ -35,7 +35,8 @@ WRITE_ALL = ["text", "n", "data"]
 def http_tool(method: str, path: str, effect: str, **more: Any) -> dict[str, Any]:
     """Return a manifest entry of an HTTP tool."""
     http: dict[str, Any] = {"method": method, "path": path}
-    http |= {key: more.pop(key) for key in ("query", "body") if key in more}
+    placed = ("query", "body", "headers", "names", "route")
+    http |= {key: more.pop(key) for key in placed if key in more}
     return {
         "effect": effect,
         "recovery": "probe",
@@ -52,7 +53,13 @@ def http_tool(method: str, path: str, effect: str, **more: Any) -> dict[str, Any
 REC_TOOLS: dict[str, Any] = {
     "write": http_tool("POST", "/write", "write", body=WRITE_ALL, input_schema=ECHO_SCHEMA),
     "opaque": http_tool(
-        "POST", "/write", "write", body=WRITE_ALL, input_schema=ECHO_SCHEMA, recovery="opaque"
+        "POST",
+        "/write",
+        "write",
+        body=WRITE_ALL,
+        input_schema=ECHO_SCHEMA,
+        recovery="opaque",
+        route=False,
     ),
     "read": http_tool("GET", "/read", "read"),
     "get_with_effect": http_tool("GET", "/trigger", "write"),
@@ -188,6 +195,12 @@ class Gateway:
         """The process id."""
         assert self._process is not None
         return self._process.pid
+
+    @property
+    def http(self) -> aiohttp.ClientSession:
+        """A client with no credentials of its own."""
+        assert self._http is not None
+        return self._http
 
     @property
     def text(self) -> str:

@@ -10,7 +10,7 @@ import aiohttp
 from tests.harness.gateway import Gateway
 
 VERSION = "2025-11-25"
-INITIALIZE = {
+INITIALIZE: dict[str, Any] = {
     "jsonrpc": "2.0",
     "id": 1,
     "method": "initialize",

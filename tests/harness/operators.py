@@ -1,6 +1,6 @@
 """The operators' port in process: a real ledger, a real kill switch, operators of every kind."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,7 +20,7 @@ from proxy.killswitch.switch import KillSwitch
 from proxy.model.decision import Reason
 from proxy.model.kill import KillEntry, KillOrder, scopes_of
 from proxy.model.ledger import DecisionRecord, Hold, Intent, Reservation
-from proxy.model.session import Mode, Operator, Session
+from proxy.model.session import ALL_TENANTS, Mode, Operator, Session
 from proxy.model.token import TokenKind, new_id, new_token, token_sha256
 from proxy.model.tool import Effect, Recovery
 from proxy.observability.metrics import Metrics
@@ -69,10 +69,12 @@ class FlakyStore(SqliteStore):
         self.check()
         return await super().session(session_id)
 
-    async def sessions(self, limit: int) -> tuple[Session, ...]:
+    async def sessions(
+        self, limit: int, tenants: Sequence[str] = (ALL_TENANTS,)
+    ) -> tuple[Session, ...]:
         """See the port."""
         self.check()
-        return await super().sessions(limit)
+        return await super().sessions(limit, tenants)
 
 
 @dataclass

@@ -1,7 +1,8 @@
 """A plain HTTP service that writes down every request before it answers.
 
-`POST /write` and `GET /read` answer at once, `/slow/…` after `seconds`, `/drip` never ends. It runs
-in the test's own loop, so a test can look at what has arrived at any moment.
+`POST /write` and `GET /read` answer at once, `/echo` with its body, `/slow/…` after `seconds`,
+`/drip` never ends. It runs in the test's own loop, so a test can look at what has arrived at any
+moment.
 """
 
 import asyncio
@@ -71,5 +72,7 @@ class Recorder:
             await asyncio.sleep(float(request.query.get("seconds", "0.5")))
         if request.path.startswith("/hold"):
             await self.release.wait()
+        if request.path.startswith("/echo"):
+            return web.Response(body=body, content_type="application/json")
         reply = self.reply if self.reply is not None else {"n": len(self.received)}
         return web.json_response(reply, status=self.status)

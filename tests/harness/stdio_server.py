@@ -40,7 +40,7 @@ def open_up(message: Answer) -> Answer:
     stateless = message["method"] == "server/discover"
     if way == "mute":
         time.sleep(60)
-    if way == "rude" or (way == "stateless") != stateless:
+    if way == "rude" or (way in {"stateless", "quiet"}) != stateless:
         return {"error": {"code": -32601 if stateless else -32022, "message": "no"}}
     if stateless:
         return {"result": {"supportedVersions": ["2026-07-28"], "capabilities": {}}}
@@ -79,6 +79,26 @@ def ask(_: Answer) -> Answer:
     say({"id": "a", "method": "ping"})
     say({"id": 7, "method": "sampling/createMessage", "params": {}})
     return {"result": {"replies": [hear(), hear()]}}
+
+
+def talk(message: Answer) -> Answer:
+    """Say everything a server can say beside an answer."""
+    token = message["params"].get("_meta", {}).get("progressToken")
+    for step in range(3):
+        say({"method": "notifications/progress", "params": {"progressToken": token, "at": step}})
+    say({"method": "notifications/progress", "params": {"progressToken": 999}})
+    say({"method": "notifications/progress", "params": {"progressToken": "x"}})
+    say({"method": "notifications/message", "params": {"level": "info", "data": 1.0}})
+    say({"method": "notifications/resources/updated", "params": {"uri": "a://b"}})
+    say({"method": "notifications/prompts/list_changed"})
+    say({"method": "notifications/odd", "params": {"x": 1}})
+    return {"result": {}}
+
+
+def withdraw(_: Answer) -> Answer:
+    say({"id": 9, "method": "roots/list"})
+    say({"method": "notifications/cancelled", "params": {"requestId": 9}})
+    return {"result": {}}
 
 
 def flood(_: Answer) -> None:
@@ -125,21 +145,45 @@ CALLS: dict[str, Callable[[Answer], Answer | None]] = {
     "blank": blank,
     "changed": changed,
     "ask": ask,
+    "talk": talk,
+    "withdraw": withdraw,
     "flood": flood,
     "twice": twice,
     "error": lambda _: {"error": {"code": -32602, "message": "no such tool"}},
     "list": lambda _: {"result": []},
-    "input": lambda _: {"result": {"resultType": "input_required"}},
+    "input": lambda message: (
+        {"result": {"resultType": "input_required", "requestState": "s"}}
+        if "requestState" not in message["params"]
+        else {"result": {"resultType": "complete"}}
+    ),
     "failed": lambda _: {"result": {"isError": True}},
     "last": last,
     "stubborn": stubborn,
     "where": where,
 }
+
+
+def listen(message: Answer) -> None:
+    """Acknowledge a subscription, and tell of an update of each resource in it."""
+    meta = {"io.modelcontextprotocol/subscriptionId": message["id"]}
+    wanted = message["params"]["notifications"]
+    said = {"_meta": meta, "notifications": wanted}
+    if way != "quiet":
+        say({"method": "notifications/subscriptions/acknowledged", "params": said})
+    for uri in wanted.get("resourceSubscriptions", ()):
+        params = {"_meta": meta, "uri": uri}
+        say({"method": "notifications/resources/updated", "params": params})
+
+
 METHODS: dict[str, Callable[[Answer], Answer | None]] = {
     "initialize": open_up,
     "server/discover": open_up,
     "tools/list": list_tools,
     "tools/call": call_tool,
+    "subscriptions/listen": listen,
+    "resources/subscribe": lambda _: {"result": {}},
+    "resources/unsubscribe": lambda _: {"result": {}},
+    "resources/read": lambda _: {"result": {"contents": [1.0]}},
 }
 
 log.write(b'{"method":"up","id":%d}\n' % os.getpid())

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from proxy.upstream.definitions import definition_of, definitions_of
+from proxy.model.tool import ToolDefinition
+from proxy.upstream.definitions import MAX_SHOWN_CHARS, definition_of, definitions_of
 
 TOOL: dict[str, Any] = {
     "name": "git_log",
@@ -74,13 +75,28 @@ def test_integers_beyond_doubles_are_read_as_doubles() -> None:
 )
 def test_what_is_no_tool_is_left_out(tool: Any, caplog: pytest.LogCaptureFixture) -> None:
     """It is logged, and the others stay."""
-    assert [one.name for one in definitions_of("s", [tool, TOOL])] == ["git_log"]
+    assert sound(definitions_of("s", [tool, TOOL])) == ["git_log"]
     assert "left out" in caplog.text
+
+
+def sound(definitions: tuple[ToolDefinition, ...]) -> list[str]:
+    return [one.name for one in definitions if not one.problem]
+
+
+def test_what_has_a_name_comes_with_its_problem() -> None:
+    """So that people can be told which name somebody tried to take."""
+    odd = {"name": "d\u0435lete" * 100, "inputSchema": {}}
+    (one,) = definitions_of("s", [odd, {"inputSchema": {}}])
+    assert one.name == ("d\u0435lete" * 100)[:MAX_SHOWN_CHARS]
+    assert "1 to 128" in one.problem
+    assert (one.pin, one.raw) == ("", b"{}")
 
 
 def test_a_name_given_twice_names_nothing(caplog: pytest.LogCaptureFixture) -> None:
     """Which of the two a call would reach is not known, so neither exists."""
     caplog.set_level(logging.WARNING)
     other = {**TOOL, "name": "other"}
-    assert [one.name for one in definitions_of("s", [TOOL, other, TOOL])] == ["other"]
+    found = definitions_of("s", [TOOL, other, TOOL, TOOL])
+    assert sound(found) == ["other"]
+    assert [one.name for one in found if one.problem] == ["git_log"]
     assert "git_log" in caplog.text

@@ -128,9 +128,10 @@ async def test_a_url_that_went_elsewhere_is_not_sent(
     [
         ("application/json", b'{"a":[1,null]}', {"body": {"a": [1, None]}}),
         ("application/problem+json; charset=utf-8", b"{}", {"body": {}}),
-        ("application/json", b"not json", {"body": "not json"}),
-        ("application/json", b"", {"body": ""}),
-        ("application/json", b'{"a":NaN}', {"body": '{"a":NaN}'}),
+        ("application/json", b"not json", {"body": "not json", "encoding": "text"}),
+        ("application/json", b"", {"body": "", "encoding": "text"}),
+        ("application/json", b'{"a":NaN}', {"body": '{"a":NaN}', "encoding": "text"}),
+        ("application/json", b"\xff", {"body": "/w==", "encoding": "base64"}),
         ("text/plain", "é".encode(), {"body": "é"}),
         ("image/png", b"\x89PNG", {"body": "iVBORw==", "encoding": "base64"}),
     ],
@@ -147,6 +148,34 @@ async def test_the_result_shows_the_answer(
     result = await upstream.call(call(), nothing)
     expected = {"status": 200, "content_type": content_type, **shown}
     assert json.loads(result.result) == expected
+
+
+async def test_a_json_body_keeps_its_spelling(wire: Wire, upstream: HttpUpstream) -> None:
+    """Numbers are not written anew."""
+    answering(wire, answer(b'{"n": 1.0, "big": 12345678901234567890, "e": 1E2}'))
+    result = await upstream.call(call(), nothing)
+    assert b'"body":{"n": 1.0, "big": 12345678901234567890, "e": 1E2}}' in result.result
+
+
+async def test_headers_a_later_request_depends_on_are_shown(
+    wire: Wire, upstream: HttpUpstream
+) -> None:
+    """The version of what was read, and when to ask again; no cookie and no place to go."""
+    answering(wire, answer(b"1", etag='"v1"', retry_after="5", set_cookie="a=b", location="/x"))
+    result = json.loads((await upstream.call(call(), nothing)).result)
+    assert result["headers"] == {"etag": '"v1"', "retry-after": "5"}
+    assert result["body"] == 1
+
+
+async def test_arguments_stand_in_the_headers_the_manifest_names(
+    wire: Wire, upstream: HttpUpstream
+) -> None:
+    """By their names on the wire, which may differ."""
+    binding = replace(BINDING, headers=("If-Match", "page"), names=(("page", "X-Page"),))
+    manifest = replace(INSERT, http=binding)
+    await upstream.call(call(manifest, **{"If-Match": '"v1"', "page": 2, "table": "t"}), nothing)
+    assert wire.requests[0].header("if-match") == '"v1"'
+    assert wire.requests[0].header("x-page") == "2"
 
 
 async def test_an_answer_without_a_type_is_text(wire: Wire, upstream: HttpUpstream) -> None:

@@ -8,14 +8,18 @@ import rfc8785
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from proxy.model.mcp import RpcReply
 from proxy.upstream.jsonrpc import (
+    NOT_FOUND,
     Message,
     RpcError,
+    answer,
     dumps,
+    error_object,
     loads,
     notification,
+    own_reply,
     parse,
-    reply,
     request,
 )
 
@@ -52,15 +56,61 @@ def test_a_notification_has_no_id() -> None:
 
 
 def test_a_ping_is_answered() -> None:
-    """The one request of a server that is answered, with its own id."""
-    answer = json.loads(reply(Message('x"', "ping")))
-    assert answer == {"jsonrpc": "2.0", "id": 'x"', "result": {}}
+    """The one request of a server that is answered by us, with its own id."""
+    asked = Message('x"', "ping")
+    answered = json.loads(answer(asked, own_reply(asked)))
+    assert answered == {"jsonrpc": "2.0", "id": 'x"', "result": {}}
 
 
 def test_other_requests_of_a_server_are_not_there() -> None:
-    """Sampling, elicitation, roots and unknown methods get method-not-found."""
-    answer = json.loads(reply(Message(3, "sampling/createMessage")))
-    assert (answer["id"], answer["error"]["code"]) == (3, -32601)
+    """Unless a client answers them, they get method-not-found."""
+    asked = Message(3, "sampling/createMessage")
+    assert own_reply(asked) == NOT_FOUND
+    answered = json.loads(answer(asked, own_reply(asked)))
+    assert (answered["id"], answered["error"]["code"]) == (3, -32601)
+
+
+@pytest.mark.parametrize(
+    ("reply", "expected"),
+    [
+        (RpcReply(result=b'{"a":1.0,\n"b":"\\n"}'), b'"result":{"a":1.0, "b":"\\n"}}'),
+        (RpcReply(error=error_object(-1, "é")), '"error":{"code":-1,"message":"é"}}'.encode()),
+        (RpcReply(), b'"error":{}}'),
+    ],
+)
+def test_an_answer_carries_what_the_client_said(reply: RpcReply, expected: bytes) -> None:
+    """Result or error, in its own text, on one line."""
+    answered = answer(Message(3, "roots/list"), reply)
+    assert answered.endswith(expected)
+    assert b"\n" not in answered
+
+
+@pytest.mark.parametrize(
+    ("data", "raw"),
+    [
+        (b'{"jsonrpc":"2.0","id":1,"result":{"a":1.0,\r\n"b":1e2}}', b'{"a":1.0,  "b":1e2}'),
+        (b'{"jsonrpc":"2.0","id":1,"error":{"code":-1,"data":1.0}}', b'{"code":-1,"data":1.0}'),
+        (b'{"jsonrpc":"2.0","method":"n","params":{"a":1.0}}', b'{"a":1.0}'),
+        (b'{"jsonrpc":"2.0","method":"n","params":[1]}', b"{}"),
+        (b'{"jsonrpc":"2.0","method":"n"}', b"{}"),
+    ],
+)
+def test_what_a_message_carries_keeps_its_text(data: bytes, raw: bytes) -> None:
+    """Result, error and params as they were written; params that are none are empty."""
+    assert parse(data).raw == raw
+
+
+def test_a_message_says_what_it_is() -> None:
+    """Answer, request or notification; its params can be looked up."""
+    asked = Message(1, "a", params={"x": 1})
+    assert (asked.is_request, asked.is_answer, asked.param("x"), asked.param("y")) == (
+        True,
+        False,
+        1,
+        None,
+    )
+    assert not Message(method="a", params=[1]).is_request
+    assert Message(method="a", params=[1]).param("x") is None
 
 
 @pytest.mark.parametrize(

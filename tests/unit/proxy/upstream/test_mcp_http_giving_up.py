@@ -56,11 +56,11 @@ async def test_a_cancelled_call_is_told(server: McpServer, upstream: McpHttp) ->
     """By notifications/cancelled with its number, in its session."""
     server.on_call = silence
     task = asyncio.create_task(upstream.call(call(), nothing))
-    await server.wire.until(3)
+    await server.until("tools/call")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    await server.wire.until(4)
+    await server.until("notifications/cancelled")
     number = json.loads(server.heard("tools/call")[0].body)["id"]
     (told,) = server.heard("notifications/cancelled")
     assert json.loads(told.body)["params"]["requestId"] == number
@@ -72,8 +72,7 @@ async def test_a_late_call_is_told_and_unknown(server: McpServer, upstream: McpH
     server.on_call = silence
     with pytest.raises(OutcomeUnknown, match="in time"):
         await upstream.call(call(timeout_s=0.2), nothing)
-    await server.wire.until(4)
-    assert len(server.heard("notifications/cancelled")) == 1
+    assert len(await server.until("notifications/cancelled")) == 1
 
 
 async def test_a_stateless_call_is_cancelled_by_closing(
@@ -95,7 +94,7 @@ async def test_a_call_cancelled_before_it_left_is_not_told(server: McpServer) ->
     await upstream.start()
     server.on_call = silence
     first = asyncio.create_task(upstream.call(call(), nothing))
-    await server.wire.until(3)
+    await server.until("tools/call")
     second = asyncio.create_task(upstream.call(call(), nothing))
     await asyncio.sleep(0.05)
     second.cancel()
@@ -138,7 +137,7 @@ async def test_every_call_that_is_cut_is_told(server: McpServer, upstream: McpHt
     """Also when there are many at once."""
     server.on_call = silence
     tasks = [asyncio.create_task(upstream.call(call(), nothing)) for _ in range(80)]
-    await server.wire.until(2 + len(tasks))
+    await server.until("tools/call", len(tasks))
     for task in tasks:
         task.cancel()
     await asyncio.wait(tasks)

@@ -45,7 +45,9 @@ async def test_a_stateless_server_is_found(scripted: MakeScripted) -> None:
     assert meta["io.modelcontextprotocol/clientCapabilities"] == {}
     assert server.heard("notifications/initialized") == []
     assert server.heard("subscriptions/listen")[0]["params"]["notifications"] == {
-        "toolsListChanged": True
+        "toolsListChanged": True,
+        "promptsListChanged": True,
+        "resourcesListChanged": True,
     }
 
 
@@ -110,19 +112,12 @@ async def test_what_the_tool_says_is_the_result(
     assert (await server.upstream.call(call(tool), nothing)).is_error is is_error
 
 
-async def test_a_jsonrpc_error_is_a_result_to_read(scripted: MakeScripted) -> None:
-    """The message comes as the text of a failed call."""
+async def test_a_jsonrpc_error_is_passed_on(scripted: MakeScripted) -> None:
+    """As the server wrote it."""
     server = await scripted()
     result = await server.upstream.call(call("error"), nothing)
-    text = {"content": [{"type": "text", "text": "no such tool"}], "isError": True}
-    assert (json.loads(result.result), result.is_error) == (text, True)
-
-
-async def test_a_wish_for_more_input_failed(scripted: MakeScripted) -> None:
-    """Input the tool wants before it acts is not supported, and it has not acted."""
-    server = await scripted()
-    with pytest.raises(UpstreamFailed, match="input"):
-        await server.upstream.call(call("input"), nothing)
+    assert json.loads(result.result) == {"code": -32602, "message": "no such tool"}
+    assert (result.is_error, result.is_rpc_error) == (True, True)
 
 
 async def test_a_result_that_is_none_is_unknown(scripted: MakeScripted) -> None:

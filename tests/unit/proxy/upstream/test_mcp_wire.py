@@ -10,12 +10,16 @@ from proxy.model.mcp import Era
 from proxy.upstream.jsonrpc import Message, RpcError
 from proxy.upstream.mcp_wire import (
     MAX_PAGES,
+    STATELESS,
     Spoken,
     agree,
-    call_params,
     cancelled_params,
+    discover,
+    initialize,
+    initialize_params,
     list_tools,
     params,
+    protocol_meta,
     result_of,
 )
 
@@ -82,13 +86,34 @@ def test_a_stateless_request_describes_itself() -> None:
     assert (params(Era.HANDSHAKE), params(Era.HANDSHAKE, b'"a":1')) == (b"{}", b'{"a":1}')
 
 
+def test_a_stateless_request_tells_what_its_client_can_do() -> None:
+    """The capabilities as declared, beside version and name."""
+    meta = protocol_meta({"sampling": {"tools": {}}})
+    assert json.loads(meta["io.modelcontextprotocol/clientCapabilities"]) == {
+        "sampling": {"tools": {}}
+    }
+    assert len(meta) == 3
+
+
+def test_a_handshake_tells_what_its_client_can_do() -> None:
+    """Once, for the session."""
+    asked = json.loads(initialize_params({"roots": {}}))
+    assert (asked["protocolVersion"], asked["capabilities"]) == ("2025-11-25", {"roots": {}})
+
+
 @pytest.mark.parametrize("era", BOTH)
-def test_arguments_are_spliced_into_a_call(era: Era) -> None:
-    """Byte for byte; a name cannot break out of its string."""
-    made = call_params(era, 'a","arguments":{"x":1}', b'{"b":1e+21}')
-    assert b'"arguments":{"b":1e+21}' in made
-    assert json.loads(made)["name"] == 'a","arguments":{"x":1}'
+def test_a_cancellation_names_its_request(era: Era) -> None:
+    """By its number."""
     assert json.loads(cancelled_params(era, 7))["requestId"] == 7
+
+
+async def test_each_way_can_be_asked_alone() -> None:
+    """A server may speak both."""
+    versions = {"supportedVersions": ["2026-07-28", "2025-11-25"]}
+    server = Server(initialize={"protocolVersion": "2025-11-25"}, discover=versions)
+    assert await initialize(server, {}) == Spoken(Era.HANDSHAKE, "2025-11-25")
+    assert await discover(server) == STATELESS
+    assert (await initialize(Server(), {}), await discover(Server())) == (None, None)
 
 
 @pytest.mark.parametrize(
@@ -138,33 +163,38 @@ async def test_an_error_instead_of_a_list_failed() -> None:
 
 
 @pytest.mark.parametrize(
-    ("result", "is_error"),
+    ("result", "is_error", "needs_input"),
     [
-        ({"content": []}, False),
-        ({"isError": False}, False),
-        ({"isError": True, "content": [{"type": "text", "text": "é"}]}, True),
-        ({"isError": "yes"}, False),
-        ({"resultType": "complete"}, False),
+        ({"content": []}, False, False),
+        ({"isError": False}, False, False),
+        ({"isError": True, "content": [{"type": "text", "text": "é"}]}, True, False),
+        ({"isError": "yes"}, False, False),
+        ({"resultType": "complete"}, False, False),
+        ({"resultType": "input_required", "isError": True}, False, True),
     ],
 )
-def test_a_result_is_passed_on(result: dict[str, Any], is_error: bool) -> None:
-    """Whole, and with its own word on whether it failed."""
-    made = result_of(Message(1, result=result))
-    assert (json.loads(made.result), made.is_error) == (result, is_error)
+def test_a_result_is_passed_on(result: dict[str, Any], is_error: bool, needs_input: bool) -> None:
+    """Whole, with its own word on whether it failed or wants to know more."""
+    raw = json.dumps(result).encode()
+    made = result_of(Message(1, result=result, raw=raw), Era.STATELESS)
+    assert (made.result, made.is_error, made.needs_input) == (raw, is_error, needs_input)
+    assert not made.is_rpc_error
 
 
-def test_an_error_becomes_a_result() -> None:
-    """So that the model can read it."""
-    made = result_of(Message(1, error=RpcError(-32602, "unknown tool")))
-    assert json.loads(made.result)["content"] == [{"type": "text", "text": "unknown tool"}]
-    assert made.is_error
+def test_before_2026_a_result_wants_nothing() -> None:
+    """Servers of the handshake ask by requests."""
+    wish = Message(1, result={"resultType": "input_required"}, raw=b"{}")
+    assert not result_of(wish, Era.HANDSHAKE).needs_input
 
 
-@pytest.mark.parametrize(
-    ("result", "problem"),
-    [({"resultType": "input_required"}, UpstreamFailed), ([], OutcomeUnknown)],
-)
-def test_results_that_are_none(result: Any, problem: type[Exception]) -> None:
-    """A wish for more input has had no effect; nonsense may have."""
-    with pytest.raises(problem):
-        result_of(Message(1, result=result))
+def test_an_error_is_passed_on() -> None:
+    """As the server wrote it."""
+    raw = b'{"code":-32602,"message":"unknown tool","data":1.0}'
+    made = result_of(Message(1, error=RpcError(-32602, "unknown tool"), raw=raw), Era.HANDSHAKE)
+    assert (made.result, made.is_error, made.is_rpc_error) == (raw, True, True)
+
+
+def test_a_result_that_is_none_is_unknown() -> None:
+    """The call was made; what came back says nothing."""
+    with pytest.raises(OutcomeUnknown):
+        result_of(Message(1, result=[]), Era.STATELESS)

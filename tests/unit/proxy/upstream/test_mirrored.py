@@ -7,13 +7,16 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mcp.shared.inbound import (
+    NAME_BEARING_METHODS,
     decode_header_value,
     find_invalid_x_mcp_header,
     mcp_param_headers,
     x_mcp_header_map,
 )
 
-from proxy.upstream.mirrored import header_value, marks_of, mirrored
+from proxy.model.tool import Effect, ToolManifest
+from proxy.upstream.base import UpstreamCall
+from proxy.upstream.mirrored import header_value, marks_of, mirrored, name_header
 
 SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -29,7 +32,7 @@ SCHEMA: dict[str, Any] = {
 
 
 def headers(schema: dict[str, Any], arguments: dict[str, Any]) -> dict[str, str]:
-    return mirrored(marks_of(json.dumps(schema).encode()), json.dumps(arguments).encode())
+    return mirrored(marks_of(json.dumps(schema).encode()) or (), json.dumps(arguments).encode())
 
 
 @pytest.mark.parametrize(
@@ -62,11 +65,38 @@ def test_the_headers_are_those_of_the_sdk(arguments: dict[str, Any]) -> None:
         {"type": "string", "x-mcp-header": "region"},
     ],
 )
-def test_a_schema_with_a_wrong_mark_has_none(wrong: dict[str, Any]) -> None:
-    """Neither we nor a server of the SDK heed any mark of such a schema."""
+def test_a_schema_with_a_wrong_mark_is_told(wrong: dict[str, Any]) -> None:
+    """Neither we nor the SDK let a tool with such a schema exist."""
     schema = {"properties": {**SCHEMA["properties"], "wrong": wrong}}
     assert find_invalid_x_mcp_header(schema) is not None
-    assert headers(schema, {"region": "eu"}) == {}
+    assert marks_of(json.dumps(schema).encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("method", "arguments", "expected"),
+    [
+        ("tools/call", b"{}", {"Mcp-Name": "t"}),
+        ("prompts/get", b'{"name":"greet"}', {"Mcp-Name": "greet"}),
+        ("resources/read", '{"uri":"note://é"}'.encode(), {"Mcp-Name": header_value("note://é")}),
+        ("resources/read", b'{"uri":1}', {}),
+        ("completion/complete", b'{"ref":{"name":"greet"}}', {}),
+    ],
+)
+def test_what_a_call_is_about_is_named(
+    method: str, arguments: bytes, expected: dict[str, str]
+) -> None:
+    """The name of a tool or prompt, the URI of a resource; other methods name nothing."""
+    manifest = ToolManifest("s", "t", Effect.READ)
+    assert name_header(UpstreamCall(manifest, arguments, 1, method=method)) == expected
+
+
+def test_the_methods_that_name_something_are_those_of_the_sdk() -> None:
+    """Its server compares the header of exactly these."""
+    assert dict(NAME_BEARING_METHODS) == {
+        "tools/call": "name",
+        "prompts/get": "name",
+        "resources/read": "uri",
+    }
 
 
 @pytest.mark.parametrize("schema", [b"{}", b"true", b'{"properties":[]}', b'{"properties":null}'])

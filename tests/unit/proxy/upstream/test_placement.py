@@ -27,6 +27,33 @@ def test_every_argument_has_its_place() -> None:
     assert placed == Placed("/t", "dry=true", b'{"note":"n","rows":[{"a":1}]}')
 
 
+def test_an_argument_may_have_another_name_in_the_request() -> None:
+    """In query, body and headers; a body of new names is canonical again."""
+    names = (("body_z", "a"), ("id_body", "id"), ("page", "p age"), ("tag", "If-Match"))
+    binding = HttpBinding(
+        "PUT", "/{id}", query=("page",), body=("body_z", "id_body"), headers=("tag",), names=names
+    )
+    placed = Placement(binding).place(b'{"body_z":1.5,"id":"7","id_body":8,"page":2,"tag":"v"}')
+    assert placed == Placed("/7", "p%20age=2", b'{"a":1.5,"id":8}', {"If-Match": "v"})
+
+
+def test_a_body_is_sorted_by_its_new_names() -> None:
+    """By UTF-16 code units, as RFC 8785 has it."""
+    names = (("a", "\U0001f600"), ("b", "\ufb33"))
+    placed = Placement(HttpBinding("POST", "/", body=("a", "b"), names=names)).place(
+        b'{"a":1,"b":2}'
+    )
+    assert placed.body == '{"\U0001f600":1,"\ufb33":2}'.encode()
+
+
+def test_a_header_argument_that_is_absent_sets_none() -> None:
+    """And one that is no scalar is refused."""
+    placement = Placement(HttpBinding("GET", "/", headers=("If-Match",)))
+    assert placement.place(b"{}").headers == {}
+    with pytest.raises(UpstreamFailed, match="If-Match"):
+        placement.place(b'{"If-Match":["a"]}')
+
+
 def test_an_argument_without_a_place_is_refused() -> None:
     """Nothing the policy saw is dropped on the way."""
     with pytest.raises(UpstreamFailed, match="extra"):
@@ -141,6 +168,9 @@ def test_a_query_reads_back_as_it_was(pairs: list[tuple[str, str]]) -> None:
         HttpBinding("POST", "/", query=("a",), body=("a",)),
         HttpBinding("POST", "/", body=("a", "a")),
         HttpBinding("GET", "/", body=("a",)),
+        HttpBinding("GET", "/", query=("a", "b"), names=(("a", "b"),)),
+        HttpBinding("GET", "/", headers=("A", "b"), names=(("b", "a"),)),
+        HttpBinding("GET", "/{a}", headers=("a",)),
         HttpBinding("CONNECT", "/"),
         HttpBinding("get", "/"),
         HttpBinding("GET\r\n", "/"),

@@ -80,7 +80,7 @@ async def test_a_change_is_seen_soon_after_a_server_says_so() -> None:
     await registry.refresh()
     assert changes == []
     server.tools.append("write")
-    registry.mark_stale()
+    registry.mark_stale("one")
     async with asyncio.timeout(1):
         while registry.definition("one", "write") is None:
             await asyncio.sleep(0.005)
@@ -129,7 +129,75 @@ async def test_a_flood_of_changes_is_one_refresh_at_a_time() -> None:
     registry = Registry({"one": server})
     await registry.start()
     for _ in range(50):
-        registry.mark_stale()
+        registry.mark_stale("one")
         await asyncio.sleep(0.005)
     assert asked[0] <= 4
+    await registry.stop()
+
+
+async def test_a_change_that_was_told_is_waited_for() -> None:
+    """Who asks after the notice gets the list that was read after it."""
+    server = Server("one", "read")
+    registry = Registry({"one": server})
+    await registry.start()
+    assert await registry.unsettled("one", 1) == frozenset()
+    server.tools.append("write")
+    registry.mark_stale("one")
+    assert registry.stale() == {"one"}
+    assert await registry.unsettled("one", 1) == frozenset()
+    assert registry.definition("one", "write") is not None
+    await registry.stop()
+
+
+async def test_a_flood_keeps_nobody_waiting_for_the_end_of_it() -> None:
+    """Only for what was told before."""
+    registry = Registry({"one": Server("one", "read")})
+    await registry.start()
+
+    async def flood() -> None:
+        while True:
+            registry.mark_stale("one")
+            await asyncio.sleep(0)
+
+    flooding = asyncio.create_task(flood())
+    await asyncio.sleep(0.01)
+    for _ in range(3):
+        assert await registry.unsettled(None, 1) == frozenset()
+    flooding.cancel()
+    await registry.stop()
+
+
+async def test_a_server_that_does_not_give_its_new_list_holds_up_no_other() -> None:
+    """Its own tools are not known; those of the others are."""
+    slow, quick = Server("slow", "read"), Server("quick", "read")
+    registry = Registry({"slow": slow, "quick": quick})
+    await registry.start()
+
+    async def never() -> tuple[ToolDefinition, ...]:
+        await asyncio.Event().wait()
+        return ()
+
+    slow.definitions = never  # type: ignore[method-assign]
+    registry.mark_stale("slow")
+    registry.mark_stale("quick")
+    assert await registry.unsettled(None, 0.05) == {"slow"}
+    assert await registry.unsettled("quick", 0.05) == frozenset()
+    assert await registry.unsettled("slow", 0.05) == {"slow"}
+    await registry.stop()
+
+
+async def test_what_is_no_tool_is_listed_and_does_not_exist() -> None:
+    """People are told of it, agents never reach it."""
+    server = Server("one", "read")
+    refused = ToolDefinition("odd", b"{}", "", b"{}", "odd name")
+
+    async def with_problem() -> tuple[ToolDefinition, ...]:
+        return (refused,)
+
+    server.definitions = with_problem  # type: ignore[method-assign]
+    registry = Registry({"one": server})
+    await registry.start()
+    assert registry.definition("one", "odd") is None
+    assert registry.listed() == {"one": (refused,)}
+    registry.mark_stale("nobody")
     await registry.stop()

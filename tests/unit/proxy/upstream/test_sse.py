@@ -62,3 +62,40 @@ def test_a_long_line_in_small_pieces_is_not_read_again_and_again() -> None:
         assert parser.feed(b"x" * 1000) == []
     assert parser._scanned > 3_999_000
     assert len(parser.feed(b"\n\n")[0]) == 4_000_000
+
+
+@pytest.mark.parametrize(
+    ("stream", "last_id", "retry_s"),
+    [
+        (b"id: 1\ndata: a\n\n", "1", None),
+        (b"id: 1\ndata: a\n\nid\ndata: b\n\n", "", None),
+        (b"id: 1\n\nid: 2\ndata: cut", "1", None),
+        (b"id: a b\nretry: 250\ndata:\n\n", "a b", 0.25),
+        (b"id: \x00\ndata: a\n\n", "0", None),
+        (b"id: a\xff\ndata: a\n\n", "0", None),
+        (b"retry: soon\nretry: -1\nretry: 9999999999\ndata: a\n\n", "0", None),
+    ],
+)
+def test_where_a_stream_is_picked_up(stream: bytes, last_id: str, retry_s: float | None) -> None:
+    """Behind the last whole event whose id can go back in a header."""
+    parser = EventParser("0")
+    parser.feed(stream)
+    assert (parser.last_id, parser.retry_s) == (last_id, retry_s)
+
+
+def test_a_parser_for_the_next_connection() -> None:
+    """Knows where the one before was; half an event of that is gone."""
+    parser = EventParser()
+    parser.feed(b"id: 1\nretry: 5\ndata: a\n\ndata: half")
+    again = parser.anew()
+    assert (again.last_id, again.retry_s, again.waiting_bytes) == ("1", 0.005, 0)
+    assert again.feed(b"data: b\n\n") == [b"b"]
+
+
+def test_what_waits_for_its_end_is_counted() -> None:
+    """Lines of an event that is not finished, and half a line."""
+    parser = EventParser()
+    parser.feed(b"data: abc\ndata: de")
+    assert parser.waiting_bytes == 4 + 8
+    parser.feed(b"\n\n")
+    assert parser.waiting_bytes == 0

@@ -10,16 +10,14 @@ import pytest
 from proxy.egress.client import EgressClient
 from proxy.errors import OutcomeUnknown, UpstreamFailed
 from proxy.model.mcp import Era
-from proxy.upstream.mcp_wire import Spoken
-from proxy.upstream.streamable import (
-    MAX_COURTESIES,
+from proxy.upstream.exchange import (
     Declined,
-    Endpoint,
     Question,
-    ServerError,
     Session,
-    SessionOver,
 )
+from proxy.upstream.jsonrpc import Message
+from proxy.upstream.mcp_wire import Spoken
+from proxy.upstream.streamable import Endpoint
 from tests.harness.mcp_on_wire import event
 from tests.harness.wire import Received, Wire, answer
 
@@ -30,16 +28,9 @@ ASKED = Question(7, "tools/call", b"{}", {"X-Lease": "a"}, 1)
 
 
 @pytest.fixture
-def changes() -> list[int]:
-    """Give what on_changed was called with."""
-    return []
-
-
-@pytest.fixture
-async def endpoint(make_client: Callable[..., EgressClient], changes: list[int]) -> Endpoint:
+async def endpoint(make_client: Callable[..., EgressClient]) -> Endpoint:
     """Give the recorded server as an endpoint."""
-    client = make_client("/mcp")
-    return Endpoint("s", client, {"X-Static": "b", "X-Lease": "c"}, lambda: changes.append(1))
+    return Endpoint("s", make_client("/mcp"), {"X-Static": "b", "X-Lease": "c"})
 
 
 def answering(wire: Wire, given: bytes) -> None:
@@ -80,85 +71,6 @@ async def test_a_stateless_request_names_its_method(wire: Wire, endpoint: Endpoi
     await endpoint.ask(STATELESS, ASKED)
     assert wire.requests[0].header("mcp-method") == "tools/call"
     assert wire.requests[0].header("mcp-session-id") is None
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        answer(RIGHT),
-        answer(RIGHT, 201, content_type="application/json; charset=utf-8"),
-        stream(RIGHT),
-        stream(b'{"jsonrpc":"2.0","method":"notifications/message"}', RIGHT),
-        stream(b'{"jsonrpc":"2.0","id":8,"result":{"wrong":1}}', RIGHT),
-        stream(b'{"jsonrpc":"2.0","id":"7","result":{"wrong":1}}', RIGHT),
-        stream(RIGHT, b'{"jsonrpc":"2.0","id":7,"result":{"wrong":1}}'),
-        answer(event(RIGHT), content_type="text/event-stream; charset=utf-8"),
-    ],
-)
-async def test_the_answer_is_found(given: bytes, wire: Wire, endpoint: Endpoint) -> None:
-    """In a body or a stream, between other messages; the first one counts."""
-    answering(wire, given)
-    message, _ = await endpoint.ask(SESSION, ASKED)
-    assert message.result == {"right": 1}
-
-
-ERROR = b'{"jsonrpc":"2.0","id":%b,"error":{"code":-32602,"message":"m"}}'
-
-
-@pytest.mark.parametrize("status", [200, 400, 405, 429])
-@pytest.mark.parametrize("number", [b"7", b"null"])
-async def test_an_error_is_an_answer(
-    status: int, number: bytes, wire: Wire, endpoint: Endpoint
-) -> None:
-    """With a status of 4xx the id may be null."""
-    answering(wire, answer(ERROR % number, status))
-    if status == 200 and number == b"null":
-        with pytest.raises(OutcomeUnknown):
-            await endpoint.ask(SESSION, ASKED)
-    else:
-        message, _ = await endpoint.ask(SESSION, ASKED)
-        assert message.error is not None
-
-
-@pytest.mark.parametrize(
-    ("given", "problem"),
-    [
-        (answer(b"", 301, location="/x"), Declined),
-        (answer(b"no", 401), Declined),
-        (answer(RIGHT, 403), Declined),
-        (answer(ERROR % b"8", 400), Declined),
-        (answer(ERROR % b"7", 404), SessionOver),
-        (answer(b"", 404), SessionOver),
-        (answer(b"", 500), ServerError),
-        (answer(ERROR % b"7", 503), ServerError),
-        (answer(b"", 202), OutcomeUnknown),
-        (answer(b"{", 200), OutcomeUnknown),
-        (answer(b"[]"), OutcomeUnknown),
-        (answer(b'{"jsonrpc":"2.0","id":7,"method":"ping"}'), OutcomeUnknown),
-        (answer(b'{"jsonrpc":"2.0","id":8,"result":{}}'), OutcomeUnknown),
-        (stream(), OutcomeUnknown),
-        (stream(b"{"), OutcomeUnknown),
-        (stream(b'{"jsonrpc":"2.0","id":8,"result":{}}'), OutcomeUnknown),
-        (answer(event(RIGHT)[:-3], content_type="text/event-stream"), OutcomeUnknown),
-        (answer(b"", content_length="20000000"), OutcomeUnknown),
-        (answer(RIGHT, content_encoding="gzip"), OutcomeUnknown),
-    ],
-)
-async def test_what_is_no_answer(
-    given: bytes, problem: type[Exception], wire: Wire, endpoint: Endpoint
-) -> None:
-    """A refusal failed; silence, nonsense and server errors are unknown."""
-    answering(wire, given)
-    with pytest.raises(problem):
-        await endpoint.ask(SESSION, ASKED)
-    assert len(wire.requests) == 1
-
-
-async def test_not_found_without_a_session_is_declined(wire: Wire, endpoint: Endpoint) -> None:
-    """There is no session that could be over."""
-    answering(wire, answer(b"", 404))
-    with pytest.raises(Declined):
-        await endpoint.ask(STATELESS, ASKED)
 
 
 async def test_a_stream_that_never_ends_is_unknown_in_time(wire: Wire, endpoint: Endpoint) -> None:
@@ -209,48 +121,61 @@ async def test_a_stream_that_ends_keeps_its_connection(wire: Wire, endpoint: End
     assert wire.connections == 1
 
 
-async def test_a_servers_requests_are_answered(
-    wire: Wire, endpoint: Endpoint, changes: list[int]
-) -> None:
-    """By POSTs of their own; a changed list is told."""
-    beside = [
-        b'{"jsonrpc":"2.0","id":1,"method":"ping"}',
-        b'{"jsonrpc":"2.0","id":"b","method":"elicitation/create"}',
-        b'{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}',
-    ]
+async def test_what_comes_beside_the_answer_is_heard(wire: Wire, endpoint: Endpoint) -> None:
+    """Message by message, before the answer, and nothing after it."""
+    told = [b'{"jsonrpc":"2.0","method":"m%d","params":{"a":1.0}}' % number for number in range(3)]
+    answering(wire, stream(*told, b'{"jsonrpc":"2.0","id":"x","method":"ask"}', RIGHT, told[0]))
+    heard: list[Message] = []
+
+    async def hear(message: Message) -> None:
+        heard.append(message)
+
+    await endpoint.ask(SESSION, ASKED, hear)
+    assert [one.method for one in heard] == ["m0", "m1", "m2", "ask"]
+    assert heard[0].raw == b'{"a":1.0}'
+
+
+async def test_a_slow_listener_slows_the_server_down(wire: Wire, endpoint: Endpoint) -> None:
+    """No more is read than is heard, so what waits is bounded by the connection."""
+    written: list[int] = []
+    big = event(b'{"jsonrpc":"2.0","method":"m","params":{"a":"%b"}}' % (b"x" * 100_000))
 
     async def handle(received: Received, writer: asyncio.StreamWriter) -> None:
-        asked = b"tools/call" in received.body
-        writer.write(stream(*beside, RIGHT) if asked else answer(b"", 202))
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n")
+        for _ in range(200):
+            writer.write(big)
+            await writer.drain()
+            written.append(1)
+
+    async def hear(message: Message) -> None:
+        await asyncio.sleep(60)
 
     wire.handler = handle
-    await endpoint.ask(SESSION, ASKED)
-    await wire.until(3)
-    replies: list[dict[str, Any]] = [json.loads(one.body) for one in wire.requests[1:]]
-    assert sorted(str(one["id"]) for one in replies) == ["1", "b"]
-    assert {one.header("mcp-session-id") for one in wire.requests} == {"s1"}
-    assert {one.header("x-lease") for one in wire.requests[1:]} == {"c"}
-    assert changes == [1]
+    asking = asyncio.create_task(endpoint.ask(SESSION, ASKED, hear))
+    await asyncio.sleep(0.5)
+    assert len(written) < 150
+    asking.cancel()
+    await asyncio.wait({asking})
 
 
-async def test_a_flood_of_requests_is_not_answered(wire: Wire, endpoint: Endpoint) -> None:
-    """Beyond a bound of answers under way a server's wishes are dropped."""
-    ping = b'{"jsonrpc":"2.0","id":1,"method":"ping"}'
-    go_on = asyncio.Event()
+async def test_an_answer_to_the_server_is_seen_taken(wire: Wire, endpoint: Endpoint) -> None:
+    """In the session, with the headers of its call."""
+    answering(wire, answer(b"", 202))
+    await endpoint.reply(SESSION, b'{"x":1}', {"X-Lease": "a"})
+    (received,) = wire.requests
+    assert (received.body, received.header("x-lease")) == (b'{"x":1}', "a")
+    assert received.header("mcp-session-id") == "s1"
+    answering(wire, answer(b"", 403))
+    with pytest.raises(Declined):
+        await endpoint.reply(SESSION, b"{}", {})
 
-    async def handle(received: Received, writer: asyncio.StreamWriter) -> None:
-        if b"tools/call" in received.body:
-            writer.write(stream(*[ping] * 500, RIGHT))
-        else:
-            await go_on.wait()
-            writer.write(answer(b"", 202))
 
-    wire.handler = handle
-    await endpoint.ask(SESSION, ASKED)
-    await wire.until(1 + MAX_COURTESIES)
-    go_on.set()
-    await endpoint.close(None)
-    assert len(wire.requests) == 1 + MAX_COURTESIES
+async def test_what_is_told_in_the_background_may_fail(wire: Wire, endpoint: Endpoint) -> None:
+    """Nobody waits for it but the end."""
+    answering(wire, answer(b"", 500))
+    endpoint.tell(SESSION, b'{"x":1}', {"X-Lease": "a"})
+    await endpoint.close()
+    assert wire.requests[0].header("x-lease") == "a"
 
 
 async def test_a_notification_is_seen_taken(wire: Wire, endpoint: Endpoint) -> None:
@@ -262,23 +187,116 @@ async def test_a_notification_is_seen_taken(wire: Wire, endpoint: Endpoint) -> N
         await endpoint.notify(SESSION, b"{}")
 
 
-async def test_closing_ends_the_session(wire: Wire, endpoint: Endpoint) -> None:
+async def test_the_end_of_a_session_is_told(wire: Wire, endpoint: Endpoint) -> None:
     """A DELETE with its id; a server that does not know how is no problem."""
     answering(wire, answer(b"", 405))
-    await endpoint.close(SESSION)
+    endpoint.end(SESSION)
+    await endpoint.close()
     assert wire.requests[0].line == "DELETE /mcp HTTP/1.1"
     assert wire.requests[0].header("mcp-session-id") == "s1"
     with pytest.raises(UpstreamFailed):
         await endpoint.ask(SESSION, ASKED)
 
 
-async def test_closing_without_a_session_sends_nothing(wire: Wire, endpoint: Endpoint) -> None:
+async def test_without_a_session_nothing_is_told(wire: Wire, endpoint: Endpoint) -> None:
     """There is nothing to end."""
-    await endpoint.close(STATELESS)
+    endpoint.end(STATELESS)
+    await endpoint.close()
     assert wire.bytes_seen == 0
+
+
+async def test_a_stream_to_listen_to(wire: Wire, endpoint: Endpoint) -> None:
+    """A GET in the session, behind the last event."""
+    answering(wire, stream(RIGHT))
+    async with endpoint.listen(SESSION, "e7") as response:
+        assert response.status == 200
+    (received,) = wire.requests
+    assert received.line == "GET /mcp HTTP/1.1"
+    expected = {
+        "accept": "text/event-stream",
+        "last-event-id": "e7",
+        "mcp-session-id": "s1",
+        "content-type": None,
+        "x-static": "b",
+    }
+    assert {name: received.header(name) for name in expected} == expected
+
+
+async def test_a_request_that_stays_open(wire: Wire, endpoint: Endpoint) -> None:
+    """Its answer is as long as it lasts."""
+    answering(wire, stream(RIGHT))
+    async with endpoint.subscribe(STATELESS, ASKED) as response:
+        assert response.status == 200
+    assert wire.requests[0].header("mcp-method") == "tools/call"
 
 
 async def test_a_static_header_may_not_frame(make_client: Callable[..., EgressClient]) -> None:
     """The same rules as for a lease."""
     with pytest.raises(UpstreamFailed):
-        Endpoint("s", make_client(), {"Mcp-Session-Id": "x"}, lambda: None)
+        Endpoint("s", make_client(), {"Mcp-Session-Id": "x"})
+
+
+class Leaves:
+    """A server that closes the stream of a call and has the answer for who comes back."""
+
+    def __init__(self, wire: Wire, *later: bytes, first: bytes = b"id: e1\nretry: 60\n") -> None:
+        self.later = list(later)
+        self.first = first
+        wire.handler = self.handle
+
+    async def handle(self, received: Received, writer: asyncio.StreamWriter) -> None:
+        if received.line.startswith("POST"):
+            body = self.first + b"data:\n\n"
+            writer.write(answer(body, content_type="text/event-stream"))
+        else:
+            writer.write(self.later.pop(0))
+
+
+async def test_a_stream_that_broke_is_picked_up(wire: Wire, endpoint: Endpoint) -> None:
+    """Behind the last event, after as long as the server asks for, with the call's headers."""
+    again = answer(b"id: e2\ndata:\n\n", content_type="text/event-stream")
+    Leaves(wire, again, stream(RIGHT))
+    began = asyncio.get_running_loop().time()
+    message, _ = await endpoint.ask(SESSION, ASKED)
+    assert message.result == {"right": 1}
+    assert asyncio.get_running_loop().time() - began >= 0.12
+    _, *gets = wire.requests
+    assert [one.header("last-event-id") for one in gets] == ["e1", "e2"]
+    assert {one.header("x-lease") for one in gets} == {"a"}
+
+
+@pytest.mark.parametrize("later", [answer(b"", 404), answer(b"", 405), answer(RIGHT), stream(b"{")])
+async def test_a_stream_that_cannot_be_picked_up_is_unknown(
+    later: bytes, wire: Wire, endpoint: Endpoint
+) -> None:
+    """The call was made, and its answer is lost."""
+    Leaves(wire, later)
+    with pytest.raises(OutcomeUnknown):
+        await endpoint.ask(SESSION, ASKED)
+    assert len(wire.requests) == 2
+
+
+async def test_a_stream_is_not_picked_up_beyond_the_time(wire: Wire, endpoint: Endpoint) -> None:
+    """However long the server wants to be left alone."""
+    Leaves(wire, first=b"id: e1\nretry: 60000\n")
+    with pytest.raises(OutcomeUnknown, match="in time"):
+        await endpoint.ask(SESSION, ASKED)
+    assert len(wire.requests) == 1
+
+
+async def test_a_server_that_is_gone_cannot_be_picked_up(wire: Wire, endpoint: Endpoint) -> None:
+    """What became of the call is not known."""
+    Leaves(wire, first=b"id: e1\nretry: 300\n")
+    asking = asyncio.create_task(endpoint.ask(SESSION, ASKED))
+    await wire.until(1)
+    await wire.__aexit__()
+    with pytest.raises(OutcomeUnknown):
+        await asking
+
+
+async def test_a_stateless_stream_is_not_picked_up(wire: Wire, endpoint: Endpoint) -> None:
+    """MCP 2026-07-28 has no such thing."""
+    Leaves(wire)
+    with pytest.raises(OutcomeUnknown, match="ended"):
+        await endpoint.ask(STATELESS, ASKED)
+    assert len(wire.requests) == 1
