@@ -14,7 +14,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from proxy.ingress.base import Gate
 from proxy.ingress.calls import CallsDoor
 from proxy.ingress.guard import Guard, GuardSettings
+from proxy.ingress.hooks import HooksDoor
+from proxy.ingress.http import HttpDoor
 from proxy.ingress.mcp import McpDoor
+from proxy.ingress.oauth import (
+    METADATA_ROUTES,
+    Challenged,
+    ProtectedResource,
+    metadata_router,
+)
 from proxy.ingress.problems import LastResort, install_problems
 from proxy.ingress.sessions import sessions_router
 
@@ -27,6 +35,8 @@ ROUTES = {
     "/v1/calls": ("POST",),
     "/mcp": ("GET", "POST", "DELETE"),
     "/mcp/*": ("GET", "POST", "DELETE"),
+    "/hooks/*": ("POST",),
+    "/http/*/**": ("GET", "POST", "PUT", "PATCH", "DELETE"),
 }
 
 
@@ -36,14 +46,21 @@ def agents_app(
     *,
     jwks: Callable[[], Mapping[str, Any]],
     version: str,
+    resource: ProtectedResource | None = None,
 ) -> ASGIApp:
     """Return the application of the agents' port, guard and problems around it.
 
     `jwks` gives the public keys of call tokens (RFC 7517) at every request; `version` is what MCP
-    clients are told.
+    clients are told. With a `resource` the port is an OAuth protected resource.
     """
-    doors = Doors(gate, agents_api(gate, jwks), version)
-    return LastResort(Guard(doors, settings, ROUTES))
+    api = agents_api(gate, jwks)
+    routes = ROUTES
+    mcp: ASGIApp = McpDoor(gate, version)
+    if resource is not None:
+        api.include_router(metadata_router(resource))
+        routes = ROUTES | METADATA_ROUTES
+        mcp = Challenged(mcp, resource)
+    return LastResort(Guard(Doors(gate, api, mcp), settings, routes))
 
 
 def agents_api(gate: Gate, jwks: Callable[[], Mapping[str, Any]]) -> FastAPI:
@@ -60,7 +77,7 @@ def agents_api(gate: Gate, jwks: Callable[[], Mapping[str, Any]]) -> FastAPI:
     @api.get("/readyz", include_in_schema=False)
     async def readyz() -> Response:
         """Say whether calls can be taken; nothing about why not."""
-        return Response(status_code=200 if gate.ready() else 503)
+        return Response(status_code=200 if await gate.healthy() else 503)
 
     @api.get("/.well-known/jwks.json", include_in_schema=False)
     async def keys() -> Response:
@@ -73,10 +90,12 @@ def agents_api(gate: Gate, jwks: Callable[[], Mapping[str, Any]]) -> FastAPI:
 class Doors:
     """Sends tool calls to their doors and everything else to FastAPI."""
 
-    def __init__(self, gate: Gate, api: ASGIApp, version: str) -> None:
+    def __init__(self, gate: Gate, api: ASGIApp, mcp: ASGIApp) -> None:
         self._api = api
         self._calls = CallsDoor(gate)
-        self._mcp = McpDoor(gate, version)
+        self._mcp = mcp
+        self._http = HttpDoor(gate)
+        self._hooks = HooksDoor(gate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Choose by path; the guard has let only known paths through."""
@@ -85,5 +104,9 @@ class Doors:
             await self._calls(scope, receive, send)
         elif path == "/mcp" or path.startswith("/mcp/"):
             await self._mcp(scope, receive, send)
+        elif path.startswith("/http/"):
+            await self._http(scope, receive, send)
+        elif path.startswith("/hooks/"):
+            await self._hooks(scope, receive, send)
         else:
             await self._api(scope, receive, send)

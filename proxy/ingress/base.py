@@ -1,18 +1,64 @@
 """What the doors need of the pipeline; `proxy.pipeline.run.Pipeline` is the one that has it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Protocol
 
 from proxy.errors import BadRequest
 from proxy.model.call import Door, ToolCall
+from proxy.model.hook import HookKey, ToolUse
 from proxy.model.mcp import Notification
 from proxy.model.step import Answer
+from proxy.model.tool import ToolManifest
 from proxy.pipeline.authenticate import Caller
 from proxy.pipeline.sessions import OpenedSession, SessionRequest
 from proxy.pipeline.visible import VisibleTool
 from proxy.upstream.conversation import Conversation
+
+
+class HookDesk(Protocol):
+    """Sessions and tool uses by the names agents with hooks have for them."""
+
+    async def enter(self, caller: Caller, key: HookKey) -> Caller:
+        """Return the caller in the session of that name, opened if need be. Raises Refused."""
+        ...
+
+    async def find(self, caller: Caller, key: HookKey) -> Caller:
+        """Return the caller in the last session of that name, even one that has ended."""
+        ...
+
+    async def leave(self, caller: Caller, key: HookKey) -> None:
+        """End the session of that name, if there is one."""
+        ...
+
+    async def announce(self, caller: Caller, tool_use_id: str) -> None:
+        """Say that a tool use will come as a call of this caller's session."""
+        ...
+
+    async def is_carried(self, caller: Caller, tool_use_id: str) -> bool | None:
+        """Whether an announced tool use came as a call; None when it was not announced."""
+        ...
+
+
+class ToolUses(Protocol):
+    """What agents with hooks say of the tools they ran."""
+
+    async def conclude(self, caller: Caller, use: ToolUse) -> Answer:
+        """Settle a tool use; a denial means that the agent must not go on."""
+        ...
+
+    async def unasked(self, caller: Caller, use: ToolUse) -> Answer:
+        """Tell people of a tool that ran without having been asked for."""
+        ...
+
+    async def close(self, caller: Caller, client: str, tool_use_ids: tuple[str, ...]) -> None:
+        """Settle as unknown those of these that were never told of."""
+        ...
+
+    async def close_all(self, caller: Caller, client: str) -> None:
+        """Settle as unknown everything the caller's session has left open."""
+        ...
 
 
 class Gate(Protocol):
@@ -29,6 +75,31 @@ class Gate(Protocol):
 
         `conversation` is the client's end while the call runs; without one it hears nothing.
         """
+        ...
+
+    async def permit(self, caller: Caller, call: ToolCall, *, carried: bool = False) -> Answer:
+        """Decide a call an agent asks about by a hook, down to a durable intent; send nothing.
+
+        `carried`: the agent will send the call through another door, where it becomes a step.
+        """
+        ...
+
+    async def check(self, caller: Caller) -> None:
+        """Look whether an agent may go on. Raises Refused: killed, draining, agent-locked."""
+        ...
+
+    @property
+    def hooked(self) -> HookDesk:
+        """Sessions by the names of agents with hooks."""
+        ...
+
+    @property
+    def permits(self) -> ToolUses:
+        """What agents with hooks say of the tools they ran."""
+        ...
+
+    def manifests(self) -> Mapping[tuple[str, str], ToolManifest]:
+        """Return the reviewed manifests by server and tool; a reload makes another mapping."""
         ...
 
     def offered(self, server: str | None) -> frozenset[tuple[str, str]]:
@@ -71,4 +142,8 @@ class Gate(Protocol):
 
     def ready(self) -> bool:
         """Whether calls can be taken now."""
+        ...
+
+    async def healthy(self) -> bool:
+        """Whether calls can be taken now and what they need is there; cheap to ask often."""
         ...

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass, field
 from typing import Any
 
 import rfc8785
@@ -11,6 +12,7 @@ from proxy.ingress.urls import find_urls
 from proxy.model.call import Door, ToolCall
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_METHOD = re.compile(r"(?=.{1,128}\Z)[A-Za-z0-9_$.-]+(?:/[A-Za-z0-9_$.-]+)+")
 _IDEMPOTENCY_KEY = re.compile(r"[\x20-\x7e]{1,255}")
 _INVALID_PARAMS = -32602
 
@@ -46,22 +48,63 @@ def make_call(
     Raises BadRequest: unknown-tool-name, arguments-not-object, invalid-dry-run,
     invalid-idempotency-key, too-many-urls.
     """
-    if not isinstance(arguments, dict):
+    params = Params(arguments, dry_run=dry_run, idempotency_key=idempotency_key)
+    return _call(_name(server), _name(tool), params, door)
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """The parts of a request, as `strict_json.parse` gave them.
+
+    `extras`, `meta` and `responses` (of a later round) are decided on and forwarded beside the
+    arguments. `dry_run` and `idempotency_key` are what the client asks of Detent.
+    """
+
+    arguments: object
+    extras: dict[str, Any] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
+    responses: dict[str, Any] = field(default_factory=dict)
+    dry_run: object = False
+    idempotency_key: object = None
+
+
+def make_mcp_call(server: object, tool: object, params: Params) -> ToolCall:
+    """Build the call of a tool, or of an MCP method when `tool` is one (it has a slash).
+
+    URLs and odd characters are looked for in everything the server gets. Raises BadRequest as
+    make_call does.
+    """
+    is_method = isinstance(tool, str) and _METHOD.fullmatch(tool) is not None
+    return _call(_name(server), str(tool) if is_method else _name(tool), params, Door.MCP)
+
+
+def _call(server: str, tool: str, params: Params, door: Door) -> ToolCall:
+    if not isinstance(params.arguments, dict):
         raise _refuse("arguments-not-object", "`arguments` must be a JSON object.")
-    if not isinstance(dry_run, bool):
+    if not isinstance(params.dry_run, bool):
         raise _refuse("invalid-dry-run", "The dry-run mark must be true or false.")
-    keys, strings, has_floats = _survey(arguments)
+    keys, strings, has_floats = _survey(params.arguments)
+    beside: list[Any] = [part for part in (params.extras, params.meta, params.responses) if part]
+    if beside:
+        more_keys, more_strings, _ = _survey(beside)
+        keys, strings = keys + more_keys, strings + more_strings
     urls, odd = find_urls(strings + keys)
     return ToolCall(
-        server=_name(server),
-        tool=_name(tool),
-        arguments=_canonical(arguments, has_floats=has_floats),
+        server=server,
+        tool=tool,
+        arguments=_canonical(params.arguments, has_floats=has_floats),
         door=door,
-        dry_run=dry_run,
-        idempotency_key=_idempotency_key(idempotency_key),
+        dry_run=params.dry_run,
+        idempotency_key=_idempotency_key(params.idempotency_key),
         urls=urls,
         flags=tuple(sorted(_flags(keys, strings) | odd)),
+        extras=_beside(params.extras),
+        meta=_beside(params.meta),
     )
+
+
+def _beside(value: dict[str, Any]) -> bytes:
+    return canonical_arguments(value) if value else b"{}"
 
 
 def canonical_arguments(value: dict[str, Any]) -> bytes:
@@ -99,7 +142,7 @@ def _canonical(value: dict[str, Any], *, has_floats: bool) -> bytes:
     return text.encode()
 
 
-def _survey(value: dict[str, Any]) -> tuple[list[str], list[str], bool]:
+def _survey(value: dict[str, Any] | list[Any]) -> tuple[list[str], list[str], bool]:
     """Return all keys, all strings, and whether there is a float, in one walk."""
     keys: list[str] = []
     strings: list[str] = []

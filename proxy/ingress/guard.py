@@ -15,6 +15,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proxy.errors import BadRequest
 from proxy.ingress.body import Body, too_large
+from proxy.ingress.framing import check_framing, headers_of
+from proxy.ingress.open_path import segments_of
+from proxy.ingress.origins import NO_PAGES, Origins, permit
 from proxy.ingress.problems import problem_of, send_problem
 from proxy.ingress.protocol import TARGET
 
@@ -29,34 +32,20 @@ _SECRET_NAME = re.compile(
     r"|credentials?|signature)",
     re.IGNORECASE,
 )
-_ONCE = frozenset(
-    {
-        b"authorization",
-        b"content-encoding",
-        b"content-length",
-        b"content-type",
-        b"host",
-        b"idempotency-key",
-        b"origin",
-        b"transfer-encoding",
-    }
-)
 _DEFAULT_PORTS = (80, 443)  # clients leave these out of Host
 
 
 @dataclass(frozen=True, slots=True)
 class GuardSettings:
-    """What a port accepts. `hosts` are allowed Host values in lower case, with their port.
-
-    `origins` are the only Origin values let through; a request without one is no browser's.
-    """
+    """What a port accepts. `hosts` are allowed Host values in lower case, with their port."""
 
     hosts: frozenset[str]
-    origins: frozenset[str] = frozenset()
+    origins: Origins = NO_PAGES
     max_body_bytes: int = 1_048_576
     max_headers: int = 64
     max_header_bytes: int = 16_384
     max_query_bytes: int = 2_048
+    max_open_query_bytes: int = 8_192
     body_timeout_s: float = 10.0
 
 
@@ -70,8 +59,10 @@ def loopback_hosts(port: int) -> frozenset[str]:
 class Guard:
     """Pure ASGI in front of an application.
 
-    `routes` maps a path to its methods; a segment `*` stands for any one segment. A path that is
-    not listed does not exist, a method that is not listed is not taken.
+    `routes` maps a path to its methods; a segment `*` stands for any one segment, `**` at the end
+    for any number of them, one at least: below it a path is data and may have escapes, and its
+    door knows which parameters there are. A path that is not listed does not exist, a method that
+    is not listed is not taken.
     """
 
     def __init__(
@@ -82,6 +73,9 @@ class Guard:
         self._routes = {
             tuple(path.split("/")): frozenset(methods) for path, methods in routes.items()
         }
+        self._open = tuple(
+            path.partition("*")[0].encode() for path in routes if path.endswith("/**")
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with its body at hand, or answer with a problem."""
@@ -91,9 +85,9 @@ class Guard:
         if scope["type"] != "http":
             await send({"type": "websocket.close", "code": 1008})
             return
-        body = Body(receive)
+        body, send = Body(receive), self._settings.origins.readable(scope, send)
         try:
-            headers = _headers(scope, self._settings)
+            headers = headers_of(scope, self._settings.max_headers, self._settings.max_header_bytes)
             self._check(scope, headers)
             if b"content-length" in headers or b"transfer-encoding" in headers:
                 await self._read(body, headers)
@@ -103,20 +97,25 @@ class Guard:
             await body.discard()
             await send_problem(send, problem_of(error), fields)
             return
-        if not body.gone:
+        if self._settings.origins.is_preflight(scope, headers):
+            await permit(send, self._allowed(scope))
+        elif not body.gone:
             await self._app(scope, body.replay, send)
 
     def _check(self, scope: Scope, headers: Mapping[bytes, str]) -> None:
         """Apply every rule that needs no body, the cheapest first."""
         _check_host(headers, self._settings.hosts)
-        _check_origin(headers, self._settings.origins)
-        _check_path(scope)
-        _check_query(scope["query_string"], self._settings.max_query_bytes)
+        self._settings.origins.check(headers)
+        is_open = scope["raw_path"].startswith(self._open)
+        _check_path(scope, is_open=is_open)
+        _check_query(scope["query_string"], self._settings, is_open=is_open)
         allowed = self._allowed(scope)
         if not allowed:
             raise BadRequest("not-found", "There is nothing at this path.", 404)
-        if scope["method"] not in allowed:
+        is_preflight = self._settings.origins.is_preflight(scope, headers)
+        if scope["method"] not in allowed and not is_preflight:
             raise BadRequest("method-not-allowed", "See the Allow header for the methods.", 405)
+        check_framing(scope, headers)
         _check_body_headers(headers, self._settings.max_body_bytes)
 
     def _allowed(self, scope: Scope) -> frozenset[str]:
@@ -141,22 +140,6 @@ class Guard:
             raise _unsupported("Send the body as Content-Type: application/json.")
 
 
-def _headers(scope: Scope, settings: GuardSettings) -> dict[bytes, str]:
-    """Return the headers by name. Refused: too many, too large, not ASCII, twice what is single."""
-    fields = scope["headers"]
-    size = sum(len(name) + len(value) for name, value in fields)
-    if len(fields) > settings.max_headers or size > settings.max_header_bytes:
-        raise BadRequest("headers-too-large", "The request has too many or too long headers.", 431)
-    found: dict[bytes, str] = {}
-    for name, value in fields:
-        if not value.isascii():
-            raise BadRequest("header-not-ascii", "Header values must be ASCII.")
-        if name in found and (name in _ONCE or name.startswith(b"mcp-")):
-            raise BadRequest("duplicate-header", "A header that must be single was sent twice.")
-        found[name] = value.decode("ascii")
-    return found
-
-
 def _check_host(headers: Mapping[bytes, str], allowed: frozenset[str]) -> None:
     host = headers.get(b"host", "").lower()
     if _HOST.fullmatch(host) is None:
@@ -165,32 +148,33 @@ def _check_host(headers: Mapping[bytes, str], allowed: frozenset[str]) -> None:
         raise BadRequest("wrong-host", "This gateway does not serve that host name.", 421)
 
 
-def _check_origin(headers: Mapping[bytes, str], allowed: frozenset[str]) -> None:
-    """Refuse browsers of other sites: DNS rebinding and cross-site requests send an Origin."""
-    if b"origin" in headers and headers[b"origin"] not in allowed:
-        raise BadRequest("wrong-origin", "Requests from that origin are not taken.", 403)
-
-
-def _check_path(scope: Scope) -> None:
+def _check_path(scope: Scope, *, is_open: bool) -> None:
     """Refuse every path that two readers could understand differently."""
     raw: bytes = scope["raw_path"]
     path: str = scope["path"]
     target: bytes = scope.get(TARGET, raw)
-    plain = _PATH.fullmatch(path) is not None and raw == path.encode()
+    if is_open:
+        segments_of(raw)
+    plain = is_open or (_PATH.fullmatch(path) is not None and raw == path.encode())
     dotted = any(segment in (".", "..") for segment in path.split("/"))
     if not plain or dotted or not target.startswith(raw) or b"#" in target:
         raise BadRequest("invalid-path", "Send a plain absolute path without escapes.")
 
 
-def _check_query(query: bytes, max_bytes: int) -> None:
-    """Refuse credentials in the query string: it ends in logs, histories and referrers."""
+def _check_query(query: bytes, settings: GuardSettings, *, is_open: bool) -> None:
+    """Refuse credentials in the query string: it ends in logs, histories and referrers.
+
+    On an open path a parameter may be called `page_token`: its door takes no parameter that a
+    reviewed manifest does not name.
+    """
     if not query:
         return
-    if len(query) > max_bytes:
+    if len(query) > (settings.max_open_query_bytes if is_open else settings.max_query_bytes):
         raise BadRequest("query-too-long", "The query string is too long.", 414)
     text = unquote_plus(unquote_plus(query.decode("latin-1")))
     names = (part.partition("=")[0].strip() for part in re.split("[&;?]", text))
-    if _OUR_TOKEN.search(text) or any(_SECRET_NAME.fullmatch(name) for name in names):
+    is_secretive = not is_open and any(_SECRET_NAME.fullmatch(name) for name in names)
+    if is_secretive or _OUR_TOKEN.search(text):
         raise BadRequest("token-in-query", "Send credentials only as Authorization: Bearer.")
 
 
@@ -209,6 +193,8 @@ def _unsupported(detail: str) -> BadRequest:
 
 
 def _matches(pattern: tuple[str, ...], segments: tuple[str, ...]) -> bool:
+    if pattern[-1] == "**":
+        pattern, segments = pattern[:-1], segments[: min(len(segments) - 1, len(pattern) - 1)]
     return len(pattern) == len(segments) and all(
         want in ("*", have) and have for want, have in zip(pattern[1:], segments[1:], strict=True)
     )

@@ -1,26 +1,49 @@
-"""tools/list and tools/call, the same in both eras."""
+"""From an MCP request to the call it means, and the tasks that calls run in."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.types import Receive, Scope, Send
 
 from proxy.errors import BadRequest
 from proxy.ingress.base import Gate
-from proxy.ingress.canonical import make_call
-from proxy.ingress.jsonrpc import INVALID_PARAMS, Message, result_reply
+from proxy.ingress.canonical import Params, canonical_arguments, make_mcp_call
+from proxy.ingress.jsonrpc import INVALID_PARAMS, Message
+from proxy.ingress.mcp_aggregate import routed
+from proxy.ingress.mcp_capabilities import SERVERS_REQUESTS
 from proxy.ingress.mcp_names import split_name
-from proxy.ingress.mcp_results import META_PREFIX, tools_result
-from proxy.model.call import Door, ToolCall
-from proxy.model.session import Mode
-from proxy.model.step import Answer
+from proxy.ingress.mcp_results import META_PREFIX
+from proxy.ingress.mcp_rounds import Carried, Seal
+from proxy.model.call import TOOLS_CALL, Round, ToolCall
 from proxy.pipeline.authenticate import Caller
 
 DRY_RUN_KEY = META_PREFIX + "dry_run"
 IDEMPOTENCY_KEY = META_PREFIX + "idempotency_key"
+PROGRESS_KEY = "progressToken"
 
-_KNOWN = frozenset({"name", "arguments", "_meta"})
+# The methods whose servers may ask for input before they answer (MCP 2026-07-28, MRTR).
+ROUNDS = frozenset({"prompts/get", "resources/read", TOOLS_CALL})
+
+_PROTOCOLS = ("io.modelcontextprotocol/", META_PREFIX)
+_RESPONSES, _STATE = "inputResponses", "requestState"
+_OF_A_TOOL = frozenset({"name", "arguments", "_meta"})
+_SPELLED = {
+    name.casefold(): name
+    for name in (
+        *_OF_A_TOOL,
+        _RESPONSES,
+        _STATE,
+        "argument",
+        "context",
+        "cursor",
+        "level",
+        "ref",
+        "taskId",
+        "uri",
+    )
+}
+_OWN = frozenset({"initialize", "ping", "server/discover", "subscriptions/listen", "tools/list"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,64 +57,93 @@ class Exchange:
     server: str | None
 
 
-def call_of(message: Message, server: str | None) -> ToolCall:
-    """Return the canonical call of a tools/call request.
+def call_of(gate: Gate, server: str | None, message: Message) -> ToolCall:
+    """Return the canonical call of a request, its first round.
 
-    `_meta` may ask for `io.detent/dry_run` and give an `io.detent/idempotency_key`; other members
-    of `_meta` and `params` that the protocol may add are not read and not forwarded. Raises
-    BadRequest.
+    `_meta` may ask for `io.detent/dry_run` and give an `io.detent/idempotency_key`; its members
+    that belong neither to the protocol nor to Detent are decided on and forwarded, as are other
+    members of `params`. Raises BadRequest, LookupError when there is no such method here.
     """
-    params, meta = message.params, message.meta
-    if any(key not in _KNOWN and key.casefold() in _KNOWN for key in params):
-        raise _invalid("unknown-member", "The members of `params` are spelled in lower case.")
+    method, params = message.method, message.params
+    if any(_SPELLED.get(key.casefold(), key) != key for key in params):
+        raise _invalid("unknown-member", "The members of `params` are spelled as MCP has them.")
+    if method == TOOLS_CALL:
+        return _tool_call(server, message)
+    if method in _OWN or method in SERVERS_REQUESTS or "/" not in method:
+        raise LookupError(method)
+    own = {key: value for key, value in params.items() if key != "_meta"}
+    if method in ROUNDS:
+        own = {key: value for key, value in own.items() if key not in (_RESPONSES, _STATE)}
+    if server is None:
+        server, own = routed(method, own, gate.offered(None))
+    return make_mcp_call(server, method, _parts(message, own))
+
+
+def _tool_call(server: str | None, message: Message) -> ToolCall:
+    params = message.params
     name = params.get("name")
     if server is None:
         server, name = split_name(name) or (None, None)
-    return make_call(
-        server,
-        name,
-        params.get("arguments", {}),
-        Door.MCP,
+    beside = _OF_A_TOOL | {_RESPONSES, _STATE}
+    extras = {key: value for key, value in params.items() if key not in beside}
+    return make_mcp_call(server, name, _parts(message, params.get("arguments", {}), extras))
+
+
+def _parts(message: Message, arguments: object, extras: dict[str, Any] | None = None) -> Params:
+    meta = message.meta
+    return Params(
+        arguments,
+        extras=extras or {},
+        meta={
+            key: value
+            for key, value in meta.items()
+            if key != PROGRESS_KEY and not key.startswith(_PROTOCOLS)
+        },
+        responses=_responses(message) or {},
         dry_run=meta.get(DRY_RUN_KEY, False),
         idempotency_key=meta.get(IDEMPOTENCY_KEY),
     )
 
 
-def start_call(gate: Gate, exchange: Exchange, message: Message) -> asyncio.Task[Answer]:
-    """Start the call in a task of its own, so that it can be cancelled. Raises BadRequest."""
-    call = call_of(message, exchange.server)
-    return asyncio.get_running_loop().create_task(_run(gate, exchange.caller, call))
+def _responses(message: Message) -> dict[str, Any] | None:
+    """Return the `inputResponses` of a retry, None when there are none. Raises BadRequest."""
+    if message.method not in ROUNDS or _RESPONSES not in message.params:
+        return None
+    given = message.params[_RESPONSES]
+    if not isinstance(given, dict) or not all(isinstance(one, dict) for one in given.values()):
+        raise _invalid("invalid-input-responses", "`inputResponses` holds one object by key.")
+    return given
 
 
-async def _run(gate: Gate, caller: Caller, call: ToolCall) -> Answer:
-    return await gate.run(caller, call)
+def further_round(
+    seal: Seal, caller: Caller, call: ToolCall, message: Message
+) -> tuple[ToolCall, Carried, dict[str, Any]]:
+    """Return the call of a retry, what its state carried, and its responses.
 
-
-async def cancelled(call: asyncio.Task[Answer]) -> None:
-    """Cancel a call unless it has ended, and wait until it has settled."""
-    if not call.done():
-        call.cancel()
-        await asyncio.wait({call})
-
-
-async def list_tools(
-    gate: Gate, exchange: Exchange, message: Message, stamp: dict[str, Any] | None
-) -> bytes:
-    """Return the response to tools/list; there is one page. Raises BadRequest, Refused.
-
-    In a dry run outputSchema is not shown: previews would not fit it.
+    A first round comes back as it is. Raises BadRequest when the state is not this call's.
     """
-    if message.params.get("cursor") is not None:
-        raise _invalid("invalid-cursor", "There is one page; send no cursor.")
-    caller = exchange.caller
-    previews = caller.session.mode is Mode.DRY_RUN or caller.principal.dry_run
-    result = tools_result(
-        await gate.visible(caller, exchange.server),
-        aggregated=exchange.server is None,
-        with_output=not previews,
-        stamp=stamp,
-    )
-    return result_reply(message.id, result)
+    responses = _responses(message)
+    if _STATE in message.params:
+        carried = seal.opened(message.params[_STATE], caller, call)
+    elif responses is not None:
+        carried = Carried()
+    else:
+        return call, Carried(), {}
+    given = canonical_arguments(responses or {})
+    later = Round(carried.step_id, carried.number, given, carried.state)
+    return replace(call, round=later), carried, responses or {}
+
+
+async def cancelled(task: asyncio.Task[Any]) -> None:
+    """Cancel a task unless it has ended, and wait until it has settled."""
+    if not task.done():
+        task.cancel()
+        await asyncio.wait({task})
+
+
+def no_such_method(http: int) -> BadRequest:
+    """Refuse a method that does not exist here."""
+    return BadRequest("unknown-method", "There is no such method.", http, -32601)
 
 
 def _invalid(code: str, detail: str) -> BadRequest:

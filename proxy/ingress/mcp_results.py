@@ -1,139 +1,165 @@
-"""What MCP clients get back: tool lists and answers as CallToolResults.
+"""What MCP clients get back for a call: results and errors in the form of their era.
 
-A tool's own result goes through as it came; only `_meta` and `resultType` are ours to write.
+A server's own result goes through as it came; `_meta` and what the client's era demands of every
+result (MCP 2026-07-28, result type and caching) are ours to write.
 """
 
-import json
-import re
-from collections.abc import Iterable
 from typing import Any
 
-from proxy.ingress.jsonrpc import RequestId, dumps, fault_reply, result_reply
-from proxy.ingress.mcp_names import joined_name
+from proxy.ingress.json_members import members_of, object_of, text_of
+from proxy.ingress.jsonrpc import (
+    FAULT_CODES,
+    INTERNAL_ERROR,
+    INVALID_PARAMS,
+    METHOD_NOT_FOUND,
+    dumps,
+    error_object,
+    fault_object,
+)
+from proxy.model.mcp import RpcReply
 from proxy.model.reasons import kind_of
 from proxy.model.step import Answer
-from proxy.pipeline.visible import VisibleTool
 
 META_PREFIX = "io.detent/"
 
-_COMPLETE = {"resultType": '"complete"'}
-_DECODER = json.JSONDecoder()
-_BLANK = re.compile(r"[ \t\n\r]*")
+Stamp = dict[str, Any] | None  # what `_meta` of every result has in the stateless era, else None
+
+_CACHEABLE = frozenset(
+    {"prompts/list", "resources/list", "resources/read", "resources/templates/list", "tools/list"}
+)
+_OF_A_CALL = ("content", "task", "resultType")  # members only an MCP server's result has
+_METHOD_CODES = {
+    "outcome-unknown": INTERNAL_ERROR,
+    "unknown-tool": METHOD_NOT_FOUND,
+    "upstream-failed": INTERNAL_ERROR,
+}
+# Codes that only the handshake era has, as the other one says the same (base protocol, errors).
+_LATER_CODES = {"-32002": str(INVALID_PARAMS), "-32042": str(INTERNAL_ERROR)}
+_STATUS = {
+    "-32700": 400,
+    "-32600": 400,
+    "-32601": 404,
+    "-32602": 400,
+    "-32020": 400,
+    "-32021": 400,
+    "-32022": 400,
+}
 
 
-def call_reply(request_id: RequestId | None, answer: Answer, stamp: dict[str, Any] | None) -> bytes:
-    """Return the response to a tools/call.
+def tool_reply(answer: Answer, stamp: Stamp) -> RpcReply:
+    """Return what answers a tools/call.
 
-    `stamp` is what `_meta` of every result carries in the stateless era, None in the other.
-    Faults become JSON-RPC errors, every other refusal an `isError` result the model can read.
+    Faults and the server's own errors are JSON-RPC errors, every other refusal an `isError` result
+    the model can read.
     """
     if answer.result is not None:
-        result = _tool_result(answer.result, _meta(answer), answer.is_error, stamp)
-    elif answer.preview is not None:
+        return _said(answer.result, answer, stamp)
+    if answer.preview is not None:
         preview = _text(answer.preview)
         told = f"Dry run: nothing was sent. This is the call that would be made: {preview}"
-        result = _own_result(told, preview, False, _meta(answer), stamp)
-    elif answer.reasons and kind_of(answer.reasons).fault:
-        return fault_reply(request_id, answer.reasons, _identity(answer))
-    else:
-        result = _own_result(_refusal_text(answer), None, True, _meta(answer), stamp)
-    return result_reply(request_id, result)
+        return _own_result(told, preview, answer, stamp, is_error=False)
+    if answer.reasons and kind_of(answer.reasons).fault:
+        return RpcReply(error=fault_object(answer.reasons, _identity(answer)))
+    return _own_result(_refusal_text(answer), None, answer, stamp, is_error=True)
 
 
-def tools_result(
-    tools: Iterable[VisibleTool],
-    *,
-    aggregated: bool,
-    with_output: bool,
-    stamp: dict[str, Any] | None,
-) -> bytes:
-    """Return a ListToolsResult: definitions as their servers give them.
+def method_reply(method: str, answer: Answer, stamp: Stamp) -> RpcReply:
+    """Return what answers any other method: a result, or a JSON-RPC error with the reasons.
 
-    Aggregated lists join server and tool into one name; tools that name cannot be told apart by
-    are left out. Without `with_output` no outputSchema is shown: previews would not fit it.
+    A method that has no entry in the manifest does not exist.
     """
-    shown = []
-    for tool in tools:
-        name = joined_name(tool.server, tool.definition.name) if aggregated else None
-        if aggregated and name is None:
-            continue
-        members = members_of(tool.definition.raw) or {}
-        if name is not None:
-            members["name"] = json.dumps(name)
-        if not with_output:
-            members.pop("outputSchema", None)
-        shown.append(_object(members))
-    result = {"tools": "[" + ",".join(shown) + "]"}
-    if stamp is not None:
-        fresh = {"ttlMs": "0", "cacheScope": '"private"', "_meta": _text(stamp)}
-        result |= _COMPLETE | fresh
-    return _object(result).encode()
+    if answer.preview is not None:
+        meta = _meta(answer) | {META_PREFIX + "preview": answer.preview}
+        return RpcReply(result=finished({}, meta, stamp))
+    if answer.result is None:
+        codes = FAULT_CODES | _METHOD_CODES
+        return RpcReply(error=fault_object(answer.reasons, _identity(answer), codes))
+    if answer.is_rpc_error:
+        return RpcReply(error=_error(answer.result, stamp))
+    members = members_of(answer.result)
+    if members is None:
+        return RpcReply(error=error_object(INTERNAL_ERROR, "The server gave no result."))
+    shown = cached(method, _final(members), stamp)
+    return RpcReply(result=finished(shown, _meta(answer), stamp))
 
 
-def members_of(document: bytes) -> dict[str, str] | None:
-    """Split a JSON object into its members' own text, None when it is no object.
+def input_required(answer: Answer, state: str, stamp: Stamp) -> RpcReply:
+    """Return a server's InputRequiredResult with our own request state in place of its own."""
+    members = members_of(answer.result or b"") or {}
+    members["requestState"] = _text(state)
+    return RpcReply(result=finished(members, _meta(answer), stamp))
 
-    Keeps every number and string spelled as it was.
+
+def status_of(reply: RpcReply) -> int:
+    """Return the HTTP status of a reply in the stateless era, where some errors have their own."""
+    error = members_of(reply.error or b"") or {}
+    return _STATUS.get(error.get("code", ""), 200)
+
+
+def cached(method: str, members: dict[str, str], stamp: Stamp) -> dict[str, str]:
+    """Add the caching hints the stateless era wants of some results.
+
+    Whatever a server says, what it gives one principal is not for others: policy filters.
     """
-    try:
-        text = document.decode()
-        return _split(text) if text[_skip(text, 0)] == "{" else None
-    except (ValueError, IndexError, RecursionError):
-        return None
+    if stamp is None or method not in _CACHEABLE:
+        return members
+    fresh = members.get("ttlMs", "")
+    hints = {"ttlMs": fresh if fresh.isdigit() else "0", "cacheScope": '"private"'}
+    return members | hints
 
 
-def _split(text: str) -> dict[str, str]:
-    members: dict[str, str] = {}
-    at = _skip(text, _skip(text, 0) + 1)
-    while text[at] != "}":
-        key, at = _DECODER.raw_decode(text, at)
-        start = _skip(text, _skip(text, at) + 1)
-        _, end = _DECODER.raw_decode(text, start)
-        members[key] = text[start:end]
-        at = _skip(text, end)
-        if text[at] == ",":
-            at = _skip(text, at + 1)
-    return members
-
-
-def _skip(text: str, at: int) -> int:
-    blank = _BLANK.match(text, at)
-    return blank.end() if blank else at
-
-
-def _tool_result(
-    raw: bytes, meta: dict[str, Any], is_error: bool, stamp: dict[str, Any] | None
-) -> bytes:
-    members = members_of(raw)
-    if members is None or "content" not in members:
-        text = raw.decode(errors="replace")
-        return _own_result(text, None if members is None else text, is_error, meta, stamp)
-    own = {**(stamp or {}), **meta}
-    theirs = members_of(members.get("_meta", "").encode())
-    members["_meta"] = _merged(theirs, own) if theirs else _text(own)
-    members.pop("resultType", None)
-    return _object(members | _COMPLETE if stamp is not None else members).encode()
-
-
-def _merged(theirs: dict[str, str], own: dict[str, Any]) -> str:
-    """Return a `_meta` with an upstream's keys and ours; it cannot speak under our prefix."""
+def finished(members: dict[str, str], own: dict[str, Any], stamp: Stamp) -> bytes:
+    """Return a result whose `_meta` has our members beside the server's, typed for its era."""
+    own = {**(stamp or {}), **own}
+    theirs = members_of(members.get("_meta", "")) or {}
     kept = {key: value for key, value in theirs.items() if not key.startswith(META_PREFIX)}
-    return _object(kept | _texts(own))
+    meta = kept | {key: _text(value) for key, value in own.items()}
+    shown = dict(members)
+    if meta:
+        shown["_meta"] = object_of(meta)
+    if stamp is not None:
+        shown.setdefault("resultType", '"complete"')
+    elif shown.get("resultType") == '"complete"':
+        del shown["resultType"]
+    return object_of(shown).encode()
+
+
+def _said(raw: bytes, answer: Answer, stamp: Stamp) -> RpcReply:
+    """Return what the tool said; an HTTP service's answer is wrapped."""
+    if answer.is_rpc_error:
+        return RpcReply(error=_error(raw, stamp))
+    members = members_of(raw)
+    if members is not None and any(name in members for name in _OF_A_CALL):
+        return RpcReply(result=finished(_final(members), _meta(answer), stamp))
+    text = raw.decode(errors="replace")
+    structured = None if members is None else text
+    return _own_result(text, structured, answer, stamp, is_error=answer.is_error)
+
+
+def _final(members: dict[str, str]) -> dict[str, str]:
+    """Return a result that asks for nothing: what does has another outcome, and is sealed."""
+    asks = text_of(members.get("resultType")) == "input_required"
+    return {k: v for k, v in members.items() if k != "resultType"} if asks else members
+
+
+def _error(raw: bytes, stamp: Stamp) -> bytes:
+    """Return a server's error as it is, but with no code that the client's era has not."""
+    members = members_of(raw)
+    if members is None or stamp is None:
+        return raw
+    code = members.get("code", "")
+    return object_of(members | {"code": _LATER_CODES.get(code, code)}).encode()
 
 
 def _own_result(
-    text: str,
-    structured: str | None,
-    is_error: bool,
-    meta: dict[str, Any],
-    stamp: dict[str, Any] | None,
-) -> bytes:
+    text: str, structured: str | None, answer: Answer, stamp: Stamp, *, is_error: bool
+) -> RpcReply:
     """Return a CallToolResult around a text; `structured` is the JSON text of an object."""
-    result = _texts({"content": [{"type": "text", "text": text}], "isError": is_error})
+    content = _text([{"type": "text", "text": text}])
+    result = {"content": content, "isError": _text(is_error)}
     if structured is not None:
         result["structuredContent"] = structured
-    result["_meta"] = _text({**(stamp or {}), **meta})
-    return _object(result | _COMPLETE if stamp is not None else result).encode()
+    return RpcReply(result=finished(result, _meta(answer), stamp))
 
 
 def _meta(answer: Answer) -> dict[str, Any]:
@@ -144,12 +170,13 @@ def _meta(answer: Answer) -> dict[str, Any]:
 
 
 def _identity(answer: Answer) -> dict[str, Any]:
-    return {
+    known: dict[str, Any] = {
         "step_id": answer.step_id,
         "decision_id": answer.decision_id,
         "policy_revision": answer.policy_revision,
         "outcome": answer.outcome.value,
     }
+    return known if answer.approval is None else known | {"approval": answer.approval}
 
 
 def _refusal_text(answer: Answer) -> str:
@@ -158,14 +185,6 @@ def _refusal_text(answer: Answer) -> str:
         f"Detent: this call ended as {answer.outcome.value} (verdict {answer.verdict}).\n{told}\n"
         f"Step {answer.step_id}."
     )
-
-
-def _object(members: dict[str, str]) -> str:
-    return "{" + ",".join(f"{json.dumps(key)}:{value}" for key, value in members.items()) + "}"
-
-
-def _texts(members: dict[str, Any]) -> dict[str, str]:
-    return {key: _text(value) for key, value in members.items()}
 
 
 def _text(value: Any) -> str:

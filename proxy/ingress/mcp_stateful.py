@@ -1,16 +1,11 @@
 """MCP's handshake era (2025-11-25): `initialize`, then requests under an `Mcp-Session-Id`.
 
-The id says nothing of authority: every request carries its own token, and an id is only good for
-the principal and the endpoint it was issued to.
+Requests are answered as JSON, or as a stream of events when a server has something to say before.
+What servers say outside of calls comes on the session's one GET stream, which can be resumed.
 """
 
 import asyncio
-import secrets
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from itertools import takewhile
+from collections.abc import AsyncIterator
 from typing import Any
 
 from proxy.errors import BadRequest
@@ -18,113 +13,33 @@ from proxy.ingress.base import Gate
 from proxy.ingress.jsonrpc import (
     CANCELLED,
     INVALID_PARAMS,
-    METHOD_NOT_FOUND,
     Message,
     RequestId,
+    Response,
     dumps,
     error_reply,
+    notification_message,
+    reply_message,
     result_reply,
+    unexpected_response,
 )
-from proxy.ingress.mcp_calls import Exchange, cancelled, list_tools, start_call
-from proxy.ingress.mcp_envelope import HANDSHAKE_VERSIONS
-from proxy.ingress.mcp_results import call_reply
-from proxy.ingress.streams import idle_stream
+from proxy.ingress.mcp_aggregate import joined_params
+from proxy.ingress.mcp_calls import Exchange, cancelled, no_such_method
+from proxy.ingress.mcp_capabilities import server_capabilities
+from proxy.ingress.mcp_conversation import Client, HandshakeEnd
+from proxy.ingress.mcp_envelope import (
+    HANDSHAKE_VERSIONS,
+    check_hints,
+    checked_level,
+    progress_token,
+)
+from proxy.ingress.mcp_methods import LOG_LEVEL, Methods
+from proxy.ingress.mcp_sessions import McpSession, McpSessions, Owner, SessionLimits
+from proxy.ingress.streams import EventStream, Outlet
 from proxy.ingress.wire import JSON, accepts, header, respond
-from proxy.model.step import Answer
+from proxy.model.mcp import Era, Notification, RpcReply
 
-_Owner = tuple[str, str, str | None]
-
-
-@dataclass(frozen=True, slots=True)
-class SessionLimits:
-    """How many MCP sessions there may be, and how long an unused one is kept."""
-
-    per_principal: int = 64
-    total: int = 4_096
-    idle_s: float = 3_600.0
-    requests_in_flight: int = 64
-
-
-@dataclass(slots=True)
-class McpSession:
-    """One handshake: whose it is, its requests in flight, and whether its stream is open."""
-
-    owner: _Owner
-    last_used_s: float
-    requests: dict[RequestId, asyncio.Task[Answer] | None] = field(default_factory=dict)
-    streaming: bool = False
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    @property
-    def idle(self) -> bool:
-        """Whether nothing of it is under way."""
-        return not self.requests and not self.streaming
-
-    @contextmanager
-    def request(self, request_id: RequestId, cap: int) -> Iterator[None]:
-        """Register a request for its duration. Raises BadRequest when its id is in flight."""
-        if request_id in self.requests:
-            raise BadRequest("id-in-use", "A request with this id is still in flight.")
-        if len(self.requests) >= cap:
-            raise BadRequest("too-many-requests", "Wait for an answer first.", 429)
-        self.requests[request_id] = None
-        try:
-            yield
-        finally:
-            del self.requests[request_id]
-
-
-class McpSessions:
-    """The sessions of this process, oldest use first."""
-
-    def __init__(self, limits: SessionLimits) -> None:
-        self._limits = limits
-        self._sessions: dict[str, McpSession] = {}
-
-    def open(self, owner: _Owner) -> str:
-        """Return the id of a new session, 256 random bits.
-
-        A principal at its cap loses its longest unused session. Raises BadRequest when all are in
-        use, or the whole gateway is full.
-        """
-        self._sweep()
-        own = [key for key, had in self._sessions.items() if had.owner[:2] == owner[:2]]
-        if len(own) >= self._limits.per_principal:
-            unused = next((key for key in own if self._sessions[key].idle), None)
-            if unused is None:
-                raise BadRequest("too-many-mcp-sessions", "End a session first.", 429)
-            self.end(unused)
-        if len(self._sessions) >= self._limits.total:
-            raise BadRequest("too-many-mcp-sessions", "The gateway is full; try later.", 503)
-        session_id = secrets.token_urlsafe(32)
-        self._sessions[session_id] = McpSession(owner, time.monotonic())
-        return session_id
-
-    def find(self, session_id: str | None, owner: _Owner) -> McpSession:
-        """Return the session. Raises BadRequest: 400 without an id, 404 for any not its own."""
-        if session_id is None:
-            raise BadRequest("missing-session", "Send the Mcp-Session-Id that initialize gave.")
-        self._sweep()
-        session = self._sessions.get(session_id)
-        if session is None or session.owner != owner:
-            raise BadRequest("unknown-session", "There is no such session; initialize again.", 404)
-        session.last_used_s = time.monotonic()
-        self._sessions[session_id] = self._sessions.pop(session_id)
-        return session
-
-    def end(self, session_id: str) -> None:
-        """Forget a session and close its stream."""
-        session = self._sessions.pop(session_id, None)
-        if session is not None:
-            session.ended.set()
-
-    def _sweep(self) -> None:
-        """Forget the sessions nobody used for too long; those used longest ago come first."""
-        oldest_s = time.monotonic() - self._limits.idle_s
-        unused = takewhile(lambda had: had[1].last_used_s < oldest_s, self._sessions.items())
-        stale = [key for key, had in unused if had.idle]
-        for key in stale:
-            self.end(key)
+_UPDATED = "notifications/resources/updated"
 
 
 class StatefulEra:
@@ -134,35 +49,46 @@ class StatefulEra:
         self._gate = gate
         self._server_info = server_info
         self._limits = limits
-        self._sessions = McpSessions(limits)
+        self._methods = Methods(gate, None)
+        self._sessions = McpSessions(limits, self._forget)
+        self._forgetting: set[asyncio.Task[None]] = set()
 
-    async def post(self, exchange: Exchange, message: Message) -> None:
+    async def post(self, exchange: Exchange, message: Message | Response) -> None:
         """Answer one message. Raises BadRequest, Refused."""
-        if message.method == "initialize":
+        if isinstance(message, Message):
+            check_hints(exchange.scope, message)
+        if isinstance(message, Message) and message.method == "initialize":
             await self._initialize(exchange, message)
             return
         session = self._session(exchange)
-        if message.id is None:
+        if isinstance(message, Response):
+            if not session.questions.answer(message):
+                raise unexpected_response()
+            await respond(exchange.send, 202, b"", ())
+        elif message.id is None:
             _notified(session, message)
             await respond(exchange.send, 202, b"", ())
-            return
-        with session.request(message.id, self._limits.requests_in_flight):
-            reply = await self._answer(exchange, session, message)
-        await respond(exchange.send, 200, reply)
+        else:
+            await self._request(exchange, session, message, message.id)
 
     async def stream(self, exchange: Exchange) -> None:
-        """Hold the session's one event stream open. Raises BadRequest, Refused."""
+        """Hold the session's one event stream open. Raises BadRequest, Refused.
+
+        With a Last-Event-ID it takes the place of a broken one.
+        """
         session = self._session(exchange)
         if not accepts(exchange.scope, "text/event-stream"):
             raise BadRequest("not-acceptable", "Accept text/event-stream.", 406)
-        if session.streaming:
-            raise BadRequest("stream-open", "The session has its stream open already.", 409)
-        with self._gate.stream(exchange.caller) as closing:
-            session.streaming = True
-            try:
-                await idle_stream(exchange.receive, exchange.send, (closing, session.ended))
-            finally:
-                session.streaming = False
+        last = header(exchange.scope, b"last-event-id")
+        with (
+            self._gate.stream(exchange.caller) as closing,
+            session.stream(resumes=last is not None) as replaced,
+        ):
+            async with self._gate.watch(exchange.server, session.key) as heard:
+                events = _events(session, heard, joined=exchange.server is None)
+                await EventStream(exchange.receive, exchange.send).run(
+                    (closing, session.ended, replaced), events, session.kept.since(last)
+                )
 
     async def end(self, exchange: Exchange) -> None:
         """End the session; calls in flight go on to their end. Raises BadRequest."""
@@ -175,38 +101,83 @@ class StatefulEra:
 
     async def _initialize(self, exchange: Exchange, message: Message) -> None:
         asked = message.params.get("protocolVersion")
-        if message.id is None or not isinstance(asked, str):
+        declared = message.params.get("capabilities", {})
+        if message.id is None or not isinstance(asked, str) or not isinstance(declared, dict):
             raise BadRequest(
-                "invalid-params", "initialize names a protocolVersion.", rpc_code=INVALID_PARAMS
+                "invalid-params",
+                "initialize names a protocolVersion and capabilities.",
+                rpc_code=INVALID_PARAMS,
             )
+        offered = self._gate.offered(exchange.server)
         result = {
             "protocolVersion": asked if asked in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1],
-            "capabilities": {"tools": {}},
+            "capabilities": server_capabilities(offered, Era.HANDSHAKE),
             "serverInfo": self._server_info,
         }
-        session_id = self._sessions.open(_owner(exchange))
+        session_id = self._sessions.open(_owner(exchange), declared)
         reply = result_reply(message.id, dumps(result))
         await respond(exchange.send, 200, reply, (*JSON, (b"mcp-session-id", session_id.encode())))
 
-    async def _answer(self, exchange: Exchange, session: McpSession, message: Message) -> bytes:
-        if message.method == "ping":
-            return result_reply(message.id, b"{}")
-        if message.method == "tools/list":
-            return await list_tools(self._gate, exchange, message, None)
-        if message.method != "tools/call" or message.id is None:
-            raise BadRequest("unknown-method", "There is no such method.", 200, METHOD_NOT_FOUND)
-        call = start_call(self._gate, exchange, message)
-        session.requests[message.id] = call
+    async def _request(
+        self, exchange: Exchange, session: McpSession, message: Message, request_id: RequestId
+    ) -> None:
+        """Run a request to its answer; a client that has gone can never be answered: cancelled."""
+        streams = accepts(exchange.scope, "text/event-stream")
+        outlet = Outlet(exchange.receive, exchange.send, streams=streams)
         try:
-            await asyncio.wait({call})
+            with session.request(request_id, self._limits.requests_in_flight):
+                work = asyncio.create_task(self._answered(exchange, session, message, outlet))
+                session.requests[request_id] = work
+                try:
+                    is_there = await outlet.until(work)
+                finally:
+                    await cancelled(work)
         finally:
-            await cancelled(call)
-        if call.cancelled():
-            return error_reply(message.id, CANCELLED, "The request was cancelled.")
-        return call_reply(message.id, call.result(), None)
+            self._sessions.settle(session)
+        if work.cancelled():
+            reply = error_reply(request_id, CANCELLED, "The request was cancelled.")
+        else:
+            reply = reply_message(request_id, work.result())
+        if is_there:
+            await outlet.end(200, reply)
+
+    async def _answered(
+        self, exchange: Exchange, session: McpSession, message: Message, outlet: Outlet
+    ) -> RpcReply:
+        """Return what answers a request. Raises BadRequest, Refused."""
+        if message.method == "ping":
+            return RpcReply(result=b"{}")
+        level = None
+        if message.method == LOG_LEVEL:
+            level = checked_level(message.params.get("level"))
+        client = Client(
+            era=Era.HANDSHAKE,
+            session=session.key,
+            capabilities=session.capabilities,
+            progress_token=progress_token(message),
+            log_level=level or session.log_level,
+        )
+
+        def conversing(server: str) -> HandshakeEnd:
+            called = client.calling(server, joined=exchange.server is None)
+            return HandshakeEnd(called, outlet, session.questions)
+
+        try:
+            reply = await self._methods.answered(exchange, message, conversing)
+        except LookupError:
+            raise no_such_method(200) from None
+        if level is not None and reply.result is not None:
+            session.log_level = level
+        return reply
+
+    def _forget(self, key: str) -> None:
+        """Let servers close what they keep for a session, in the background."""
+        task = asyncio.ensure_future(self._gate.forget(key))
+        self._forgetting.add(task)
+        task.add_done_callback(self._forgetting.discard)
 
 
-def _owner(exchange: Exchange) -> _Owner:
+def _owner(exchange: Exchange) -> Owner:
     principal = exchange.caller.principal
     return (principal.tenant, principal.agent, exchange.server)
 
@@ -216,6 +187,17 @@ def _notified(session: McpSession, message: Message) -> None:
     if message.method != "notifications/cancelled":
         return
     request_id: Any = message.params.get("requestId")
-    call = session.requests.get(request_id) if isinstance(request_id, int | str) else None
+    is_id = type(request_id) in (int, str)
+    call = session.requests.get(request_id) if is_id else None
     if call is not None:
         call.cancel()
+
+
+async def _events(
+    session: McpSession, heard: AsyncIterator[tuple[str, Notification]], *, joined: bool
+) -> AsyncIterator[bytes]:
+    """Give what servers say as numbered events; `joined`: through the aggregated endpoint."""
+    async for server, said in heard:
+        renamed = joined and said.method == _UPDATED
+        params = joined_params(server, said.params) if renamed else said.params
+        yield session.kept.keep(notification_message(said.method, params))

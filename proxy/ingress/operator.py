@@ -16,12 +16,15 @@ from starlette.types import ASGIApp
 
 from proxy.ingress.guard import Guard, GuardSettings
 from proxy.ingress.operator_access import Access, Role
+from proxy.ingress.operator_approvals import ApprovalRoutes
 from proxy.ingress.operator_controls import Controls
 from proxy.ingress.operator_kill import KillRoutes
+from proxy.ingress.operator_known import KnownScopes
 from proxy.ingress.operator_requests import query_of
 from proxy.ingress.operator_views import Views
 from proxy.ingress.problems import LastResort, install_problems
 from proxy.killswitch.switch import KillSwitch
+from proxy.model.kill import Scope
 from proxy.model.session import Operator
 from proxy.observability.metrics import CONTENT_TYPE, Metrics
 from proxy.stores.base import Store
@@ -39,7 +42,8 @@ class OperatorPorts:
     """What the port works on.
 
     `operators` maps the SHA-256 (hex) of a token to its operator; `reload` loads the policy again,
-    returns its revision and raises PolicyError.
+    returns its revision and raises PolicyError. `configured` gives the tenants, agents and tools
+    there are, `hooked` the tools (`server/tool`) that agents run themselves.
     """
 
     kill_switch: KillSwitch
@@ -47,6 +51,8 @@ class OperatorPorts:
     metrics: Metrics
     operators: Mapping[str, Operator]
     reload: Callable[[], Awaitable[str]]
+    configured: Callable[[], frozenset[Scope]] = frozenset
+    hooked: Callable[[], frozenset[str]] = frozenset
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +80,11 @@ def operator_app(ports: OperatorPorts, settings: GuardSettings) -> ASGIApp:
 def operations_of(ports: OperatorPorts) -> tuple[Operation, ...]:
     """Return the whole table."""
     access = Access(ports.operators, ports.store)
-    kill = KillRoutes(ports.kill_switch, ports.store, access, ports.metrics)
-    views = Views(ports.store, access)
+    known = KnownScopes(ports.configured, ports.store)
+    kill = KillRoutes(ports.kill_switch, ports.store, access, known, ports.metrics)
+    views = Views(ports.store, access, ports.hooked)
     controls = Controls(ports.store, access, ports.reload)
+    approvals, approve = ApprovalRoutes(ports.store, access), _any(Role.APPROVE)
     halting, view = _any(Role.KILL, Role.LIFT, Role.VIEW), _any(Role.VIEW)
     return (
         Operation("POST", "/killswitch", _any(Role.KILL), kill.kill),
@@ -87,6 +95,10 @@ def operations_of(ports: OperatorPorts) -> tuple[Operation, ...]:
         Operation("GET", "/v1/chains/{session}", view, views.chain),
         Operation("GET", "/v1/decisions", view, views.decisions),
         Operation("GET", "/v1/intents", view, views.intents),
+        Operation("GET", "/v1/approvals", approve, approvals.list),
+        Operation("GET", "/v1/approvals/{approval}", approve, approvals.one),
+        Operation("POST", "/v1/approvals/{approval}/approve", approve, approvals.approve),
+        Operation("POST", "/v1/approvals/{approval}/deny", approve, approvals.deny),
         Operation("GET", "/v1/dry-run", view, views.dry_run),
         Operation("PUT", "/v1/dry-run", _any(Role.KILL, Role.LIFT), controls.dry_run_on),
         Operation("DELETE", "/v1/dry-run", _any(Role.LIFT), controls.dry_run_off),

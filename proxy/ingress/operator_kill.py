@@ -21,6 +21,7 @@ from proxy.ingress.operator_documents import (
     report_document,
     scope_documents,
 )
+from proxy.ingress.operator_known import UNKNOWN, KnownScopes
 from proxy.ingress.operator_requests import members_of, query_of, reason_of, scope_of, wait_of
 from proxy.killswitch.switch import KillReport, KillSwitch
 from proxy.model.kill import KillAction, KillEntry, KillOrder, Scope, ScopeKind
@@ -40,11 +41,17 @@ class KillRoutes:
     """The four requests around the kill switch."""
 
     def __init__(
-        self, kill_switch: KillSwitch, kill_log: KillLog, access: Access, metrics: Metrics
+        self,
+        kill_switch: KillSwitch,
+        kill_log: KillLog,
+        access: Access,
+        known: KnownScopes,
+        metrics: Metrics,
     ) -> None:
         self._kill_switch = kill_switch
         self._kill_log = kill_log
         self._access = access
+        self._known = known
         self._metrics = metrics
 
     async def kill(self, operator: Operator, request: Request) -> Response:
@@ -61,7 +68,8 @@ class KillRoutes:
             self._metrics.killed(scope.kind)
         if not report.committed:
             report = await self._committed_after_all(report, wait_s)
-        return JSONResponse(report_document(report), 200 if report.committed else 503)
+        document = report_document(report) | await self._hint(named)
+        return JSONResponse(document, 200 if report.committed else 503)
 
     async def state(self, operator: Operator, request: Request) -> Response:
         """Tell what is halted, as far as it touches this operator's tenants."""
@@ -98,6 +106,11 @@ class KillRoutes:
         self._metrics.lifted()
         document = {"epoch": lifted.epoch, "lifts": entry.epoch}
         return JSONResponse({**document, "scopes": scope_documents(entry.order.scopes)})
+
+    async def _hint(self, scopes: tuple[Scope, ...]) -> Document:
+        """Tell whether there is anything of these scopes; the kill holds whatever it says."""
+        matched = await self._known.match(scopes)
+        return {"matched": matched} | ({"warning": UNKNOWN} if matched is False else {})
 
     async def _require(self, operator: Operator, scopes: tuple[Scope, ...]) -> None:
         try:

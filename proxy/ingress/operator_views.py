@@ -1,14 +1,21 @@
 """What operators look at: sessions, chains, decisions, intents. Only rows of their tenants."""
 
+from collections.abc import Callable
+
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from proxy.errors import BadRequest
 from proxy.ingress.operator_access import Access
-from proxy.ingress.operator_documents import decision_document, session_document, step_document
-from proxy.ingress.operator_requests import MAX_ROWS, limit_of, query_of
+from proxy.ingress.operator_documents import (
+    Document,
+    decision_document,
+    session_document,
+    step_document,
+)
+from proxy.ingress.operator_requests import limit_of, query_of
 from proxy.model.kill import Scope, ScopeKind
-from proxy.model.ledger import IntentState
+from proxy.model.ledger import IntentState, StepRow
 from proxy.model.session import Operator
 from proxy.stores.base import Store
 
@@ -16,16 +23,18 @@ from proxy.stores.base import Store
 class Views:
     """The requests that change nothing."""
 
-    def __init__(self, store: Store, access: Access) -> None:
+    def __init__(
+        self, store: Store, access: Access, hooked: Callable[[], frozenset[str]] = frozenset
+    ) -> None:
         self._store = store
         self._access = access
+        self._hooked = hooked
 
     async def sessions(self, operator: Operator, request: Request) -> Response:
         """List sessions, open ones first, then the newest."""
         limit = limit_of(query_of(request, "limit"))
-        found = await self._store.sessions(MAX_ROWS)
-        seen = [session_document(each) for each in found if operator.covers(each.tenant)]
-        return JSONResponse({"sessions": seen[:limit]})
+        found = await self._store.sessions(limit, operator.tenants)
+        return JSONResponse({"sessions": [session_document(each) for each in found]})
 
     async def chain(self, operator: Operator, request: Request) -> Response:
         """Tell one session with its steps, newest first."""
@@ -35,7 +44,7 @@ class Views:
             raise BadRequest("not-found", "There is no session of that id.", 404)
         steps = await self._store.steps(session.id, (), limit)
         document = {"session": session_document(session)}
-        return JSONResponse({**document, "steps": [step_document(row) for row in steps]})
+        return JSONResponse({**document, "steps": [self._step(row) for row in steps]})
 
     async def decisions(self, operator: Operator, request: Request) -> Response:
         """List audit records, newest first."""
@@ -49,9 +58,13 @@ class Views:
         state, limit = query.get("state", IntentState.UNKNOWN), limit_of(query)
         if state not in set(IntentState):
             raise BadRequest("invalid-state", f"`state` is one of {', '.join(IntentState)}.")
-        found = await self._store.steps(None, (state,), MAX_ROWS)
-        seen = [step_document(row) for row in found if operator.covers(row.intent.tenant)]
-        return JSONResponse({"intents": seen[:limit]})
+        found = await self._store.steps(None, (state,), limit, operator.tenants)
+        return JSONResponse({"intents": [self._step(row) for row in found]})
+
+    def _step(self, row: StepRow) -> Document:
+        """Return a step; tier C is what Detent decided and an agent ran."""
+        tier = {"tier": "C"} if row.intent.resource_id in self._hooked() else {}
+        return step_document(row) | tier
 
     async def dry_run(self, operator: Operator, request: Request) -> Response:
         """List the scopes whose calls are previewed, as far as they touch this operator."""

@@ -6,7 +6,7 @@ Texts come from our own tables: no input, no exception text and no stack trace l
 import json
 import logging
 import traceback
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 
@@ -42,6 +42,8 @@ class Problem:
     step_id: str = ""
     decision_id: str = ""
     outcome: str = ""
+    preview: Mapping[str, object] | None = None
+    approval: Mapping[str, object] | None = None
 
     def document(self) -> bytes:
         """Return the JSON of RFC 9457 section 3, with our extension members."""
@@ -54,7 +56,7 @@ class Problem:
         }
         if self.reasons:
             members["reasons"] = [{"id": had.id, "message": had.message} for had in self.reasons]
-        for name in ("step_id", "decision_id", "outcome"):
+        for name in ("step_id", "decision_id", "outcome", "preview", "approval"):
             if value := getattr(self, name):
                 members[name] = value
         return json.dumps(members, separators=(",", ":")).encode()

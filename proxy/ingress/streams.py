@@ -1,11 +1,15 @@
-"""Event streams that idle: open while the client and the kill switch let them (HTML 9.2, SSE)."""
+"""Answers that may become streams of events (HTML 9.2, SSE), and streams that stay open.
+
+Events go out one by one as they come; nothing is collected. A client that does not read for a
+while is taken for gone.
+"""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from starlette.types import Receive, Send
 
-from proxy.ingress.wire import disconnected
+from proxy.ingress.wire import JSON, disconnected, respond
 
 KEEP_ALIVE_S = 15.0
 
@@ -18,43 +22,166 @@ _HEADERS = [
 _COMMENT = b": keep-alive\n\n"
 
 
-def event(message: bytes) -> bytes:
-    """Return one JSON-RPC message as an event; JSON has no line breaks of its own."""
-    return b"event: message\ndata: %b\n\n" % message
+def event(message: bytes, event_id: str = "") -> bytes:
+    """Return one JSON-RPC message as an event; a line break in JSON is only white space."""
+    identity = b"id: %b\n" % event_id.encode() if event_id else b""
+    line = message.replace(b"\n", b" ").replace(b"\r", b" ")
+    return b"%bevent: message\ndata: %b\n\n" % (identity, line)
 
 
-async def idle_stream(
-    receive: Receive,
-    send: Send,
-    closing: Iterable[asyncio.Event],
-    first: bytes = _COMMENT,
-    keep_alive_s: float = KEEP_ALIVE_S,
-) -> None:
-    """Send `first`, then a comment every `keep_alive_s` seconds.
+def priming_event(event_id: str) -> bytes:
+    """Return the event without data that tells a client where to resume from."""
+    return b"id: %b\ndata: \n\n" % event_id.encode()
 
-    Ends when one of `closing` is set, when the client has gone, or when it does not read.
+
+class Outlet:
+    """The answer to one POST: JSON, or a stream of events once one goes before the result.
+
+    `streams` says whether the client takes a stream; otherwise there are no events.
     """
-    waits = [asyncio.create_task(waited.wait()) for waited in closing]
-    waiting = {*waits, asyncio.create_task(disconnected(receive))}
-    await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-    try:
-        await _send(send, first, keep_alive_s)
-        while not await _any_done(waiting, keep_alive_s):
-            await _send(send, _COMMENT, keep_alive_s)
-    except TimeoutError:
-        return
-    finally:
-        for task in waiting:
-            task.cancel()
-        await asyncio.gather(*waiting, return_exceptions=True)
-    await send({"type": "http.response.body", "body": b""})
+
+    def __init__(
+        self, receive: Receive, send: Send, *, streams: bool, keep_alive_s: float = KEEP_ALIVE_S
+    ) -> None:
+        self._receive = receive
+        self._send = send
+        self._keep_alive_s = keep_alive_s
+        self._open = streams
+        self._begun = False
+        self._stuck = asyncio.Event()
+        self._sending = asyncio.Lock()
+
+    async def event(self, message: bytes) -> bool:
+        """Send an event now; return False when the client takes none, or none any more."""
+        await self._chunk(event(message), begin=True)
+        return self._open
+
+    async def end(
+        self, status: int, message: bytes, headers: Iterable[tuple[bytes, bytes]] = JSON
+    ) -> None:
+        """Send the result and end the answer; `status` and `headers` are those of plain JSON."""
+        if self._begun:
+            await self._chunk(event(message), begin=False)
+        self._open = False
+        async with self._sending:
+            if not self._begun:
+                await respond(self._send, status, message, headers)
+            elif not self._stuck.is_set():
+                await self._send({"type": "http.response.body", "body": b""})
+
+    async def until(self, *waited: asyncio.Task[object]) -> bool:
+        """Wait until one of these is done; return False when the client has gone before."""
+        going = (
+            asyncio.create_task(disconnected(self._receive)),
+            asyncio.create_task(self._stuck.wait()),
+        )
+        try:
+            while True:
+                await _any((*waited, *going), self._keep_alive_s)
+                if any(task.done() for task in waited):
+                    return True
+                if any(task.done() for task in going):
+                    return False
+                await self._chunk(_COMMENT, begin=False)
+        finally:
+            await _stopped(going)
+
+    async def _chunk(self, chunk: bytes, *, begin: bool) -> None:
+        async with self._sending:
+            if not self._open or not (begin or self._begun):
+                return
+            try:
+                if not self._begun:
+                    await self._send(_start())
+                    self._begun = True
+                await _write(self._send, chunk, self._keep_alive_s)
+            except TimeoutError:
+                self._open = False
+                self._stuck.set()
 
 
-async def _any_done(waiting: Iterable[asyncio.Task[object]], timeout_s: float) -> bool:
-    done, _ = await asyncio.wait(waiting, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+class EventStream:
+    """A stream that stays open while the client and the kill switch let it."""
+
+    def __init__(self, receive: Receive, send: Send, keep_alive_s: float = KEEP_ALIVE_S) -> None:
+        self._receive = receive
+        self._send = send
+        self._keep_alive_s = keep_alive_s
+
+    async def run(
+        self,
+        closing: Iterable[asyncio.Event],
+        events: AsyncIterator[bytes],
+        first: bytes = _COMMENT,
+        last: Callable[[], bytes] = bytes,
+    ) -> None:
+        """Send `first`, then each of `events`, and comments when there is nothing to say.
+
+        Ends when one of `closing` is set, then with `last`; when the client has gone; or when it
+        does not read. Events that have ended leave the stream open.
+        """
+        closings = [asyncio.create_task(waited.wait()) for waited in closing]
+        going = [asyncio.create_task(disconnected(self._receive))]
+        await self._send(_start())
+        try:
+            await self._write(first)
+            await self._pass_on(events, (*closings, *going))
+            if not any(task.done() for task in going):
+                await self._write(last())
+        except TimeoutError:
+            return
+        finally:
+            await _stopped((*closings, *going))
+        await self._send({"type": "http.response.body", "body": b""})
+
+    async def _pass_on(
+        self, events: AsyncIterator[bytes], ends: tuple[asyncio.Task[object], ...]
+    ) -> None:
+        """Send events until one of `ends` is done. Raises TimeoutError."""
+        coming = asyncio.create_task(_next(events))
+        try:
+            while True:
+                waited = ends if _is_over(coming) else (*ends, coming)
+                heard = await _any(waited, self._keep_alive_s)
+                if any(task.done() for task in ends):
+                    return
+                if not heard:
+                    await self._write(_COMMENT)
+                elif (chunk := coming.result()) is not None:
+                    await self._write(chunk)
+                    coming = asyncio.create_task(_next(events))
+        finally:
+            await _stopped((coming,))
+
+    async def _write(self, chunk: bytes) -> None:
+        if chunk:
+            await _write(self._send, chunk, self._keep_alive_s)
+
+
+def _start() -> dict[str, object]:
+    return {"type": "http.response.start", "status": 200, "headers": _HEADERS}
+
+
+def _is_over(coming: asyncio.Task[bytes | None]) -> bool:
+    return coming.done() and coming.result() is None
+
+
+async def _next(events: AsyncIterator[bytes]) -> bytes | None:
+    return await anext(events, None)
+
+
+async def _any(waited: Iterable[asyncio.Task[object]], timeout_s: float) -> bool:
+    done, _ = await asyncio.wait(waited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     return bool(done)
 
 
-async def _send(send: Send, chunk: bytes, timeout_s: float) -> None:
+async def _stopped(tasks: Iterable[asyncio.Task[object]]) -> None:
+    given = tuple(tasks)
+    for task in given:
+        task.cancel()
+    await asyncio.gather(*given, return_exceptions=True)
+
+
+async def _write(send: Send, chunk: bytes, timeout_s: float) -> None:
     async with asyncio.timeout(timeout_s):
         await send({"type": "http.response.body", "body": chunk, "more_body": True})

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import BadRequest
-from proxy.ingress.canonical import canonical_arguments, flags_in, make_call, urls_in
+from proxy.ingress.canonical import (
+    Params,
+    canonical_arguments,
+    flags_in,
+    make_call,
+    make_mcp_call,
+    urls_in,
+)
 from proxy.ingress.strict_json import parse
 from proxy.model.call import Door
 
@@ -115,3 +122,33 @@ def test_urls_are_found_in_keys_and_nested_strings() -> None:
     """Wherever a destination hides, the policy sees it."""
     arguments = {"http://a.com/": {"b": ["http://c.com/", 1, None]}}
     assert urls_in(arguments) == ("http://a.com/", "http://c.com/")
+
+
+def test_what_stands_beside_the_arguments_is_canonical_and_looked_through() -> None:
+    """A destination or an odd character cannot hide in extras, `_meta` or responses."""
+    params = Params(
+        {"a": 1.0},
+        extras={"task": {"url": "http://extras.example/"}},
+        meta={"b": "x\u202ey", "a": 1},
+        responses={"k": {"to": "http://responses.example/"}},
+    )
+    call = make_mcp_call("rec", "write", params)
+    assert (call.arguments, call.meta) == (b'{"a":1}', '{"a":1,"b":"x\u202ey"}'.encode())
+    assert call.extras == b'{"task":{"url":"http://extras.example/"}}'
+    assert call.urls == ("http://extras.example/", "http://responses.example/")
+    assert call.flags == ("bidi",)
+
+
+@pytest.mark.parametrize("method", ["resources/read", "a/b/c", "vendor.x/$do-it_1"])
+def test_a_methods_name_has_slashes(method: str) -> None:
+    """It is the tool of its call."""
+    call = make_mcp_call("rec", method, Params({"uri": "file:///x"}))
+    assert (call.tool, call.method, call.resource_id) == (method, method, f"rec/{method}")
+
+
+@pytest.mark.parametrize("method", ["/", "a/", "/a", "a//b", "a/b\n", "a/é", "a/" + "b" * 127])
+def test_other_names_with_slashes_are_none(method: str) -> None:
+    """Neither of a method nor of a tool."""
+    with pytest.raises(BadRequest) as refused:
+        make_mcp_call("rec", method, Params({}))
+    assert refused.value.code == "unknown-tool-name"

@@ -5,13 +5,15 @@ import pytest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from proxy.ingress.guard import Guard, GuardSettings, loopback_hosts
+from proxy.ingress.origins import Origins
 from proxy.ingress.protocol import TARGET
 from proxy.ingress.wire import read_body, respond
 from tests.harness.doors import HOST, Reply, exchange, request_scope
 
 ROUTES = {"/a": ("GET", "POST"), "/a/*": ("DELETE",)}
+PAGE = "https://console.test"
 SETTINGS = GuardSettings(
-    frozenset({HOST}), frozenset({"https://console.test"}), max_body_bytes=10, body_timeout_s=0.05
+    frozenset({HOST}), Origins(frozenset({PAGE})), max_body_bytes=10, body_timeout_s=0.05
 )
 
 
@@ -94,9 +96,33 @@ async def test_headers_that_do_not_fit_are_refused(
     assert (reply.status, reply.json["code"]) == (status, code)
 
 
-async def test_a_listed_origin_passes() -> None:
-    """The console's own page may ask."""
-    assert (await guarded(headers={"origin": "https://console.test"})).status == 200
+async def test_a_listed_page_may_ask_and_read() -> None:
+    """What passes is answered with the permission to read it."""
+    reply = await guarded(headers={"origin": PAGE})
+    assert (reply.status, reply.headers["access-control-allow-origin"]) == (200, PAGE)
+
+
+async def test_a_listed_page_may_read_why_it_is_refused() -> None:
+    """A refusal carries the same permission."""
+    reply = await guarded(path="/b", headers={"origin": PAGE})
+    assert (reply.status, reply.headers["access-control-allow-origin"]) == (404, PAGE)
+
+
+@pytest.mark.parametrize(("path", "status"), [("/a", 204), ("/b", 404)])
+async def test_a_preflight_is_answered_for_paths_that_exist(path: str, status: int) -> None:
+    """Without asking the application."""
+    asked = {"origin": PAGE, "access-control-request-method": "POST"}
+    reply = await guarded("OPTIONS", path, asked)
+    assert (reply.status, reply.body if status == 204 else b"") == (status, b"")
+    assert reply.headers.get("access-control-allow-methods") in ("GET, POST", None)
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"origin": PAGE}, {"access-control-request-method": "POST"}]
+)
+async def test_what_is_no_preflight_is_an_unknown_method(headers: dict[str, str]) -> None:
+    """OPTIONS is for pages only."""
+    assert (await guarded("OPTIONS", headers=headers)).status == 405
 
 
 @pytest.mark.parametrize("host", [HOST.upper(), HOST])
@@ -105,16 +131,10 @@ async def test_host_names_have_no_case(host: str) -> None:
     assert (await guarded(headers={"host": host})).status == 200
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["Authorization", "Content-Type", "Content-Length", "Host", "Idempotency-Key", "Mcp-Name"],
-)
-async def test_single_headers_sent_twice_are_refused(name: str) -> None:
-    """A reader of the first and a reader of the last would disagree."""
-    scope = request_scope("POST", "/a", {"host": HOST})
-    scope["headers"] += [(name.lower().encode(), b"1")] * 2
-    reply = await exchange(Guard(echo, SETTINGS, ROUTES), scope, [b""])
-    assert (reply.status, reply.json["code"]) == (400, "duplicate-header")
+async def test_framing_is_checked_before_the_body_is_read() -> None:
+    """A transfer coding that is not plain chunked ends the request."""
+    reply = await guarded(headers={"transfer-encoding": "gzip, chunked"}, chunks=())
+    assert (reply.status, reply.json["code"]) == (400, "invalid-transfer-encoding")
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,17 @@ from proxy.errors import BadRequest, Refused, StoreUnavailable, UpstreamFailed
 from proxy.ingress.jsonrpc import (
     FAULT_CODES,
     Message,
+    Response,
     error_of,
     error_reply,
-    fault_reply,
+    fault_object,
+    notification_message,
     parse_message,
+    reply_message,
+    request_message,
     result_reply,
 )
+from proxy.model.mcp import RpcReply
 from proxy.model.reasons import REASONS, reason
 
 GOOD: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
@@ -39,6 +44,17 @@ REFUSED: list[tuple[Any, str]] = [
     (GOOD | {"params": {"_meta": None}}, "invalid-params"),
     ({"jsonrpc": "2.0", "id": 1, "result": {}}, "unexpected-response"),
     ({"jsonrpc": "2.0", "id": 1, "error": {"code": 1, "message": ""}}, "unexpected-response"),
+    ({"jsonrpc": "2.0", "result": {}}, "unexpected-response"),
+    ({"jsonrpc": "2.0", "id": "a", "result": []}, "unexpected-response"),
+    ({"jsonrpc": "2.0", "id": "a", "result": {}, "error": {}}, "unexpected-response"),
+    ({"jsonrpc": "2.0", "id": "a", "result": {}, "x": 1}, "unexpected-response"),
+    ({"jsonrpc": "2.0", "id": "a", "error": None}, "unexpected-response"),
+    ({"jsonrpc": "2.0", "id": "a", "error": {"code": 1.0, "message": ""}}, "unexpected-response"),
+    ({"jsonrpc": "2.0", "id": "a", "error": {"code": 1}}, "unexpected-response"),
+    (
+        {"jsonrpc": "2.0", "id": "a", "error": {"code": 1, "message": "", "x": 1}},
+        "unexpected-response",
+    ),
 ]
 
 
@@ -55,6 +71,7 @@ def test_a_request_is_read(request_id: Any) -> None:
     """Ids are strings or whole numbers."""
     params = {"_meta": {"k": 1}, "x": 2}
     message = parse_message(json.dumps(GOOD | {"id": request_id, "params": params}).encode())
+    assert isinstance(message, Message)
     assert message == Message(request_id, "ping", params)
     assert message.meta == {"k": 1}
 
@@ -62,8 +79,39 @@ def test_a_request_is_read(request_id: Any) -> None:
 def test_a_notification_has_no_id() -> None:
     """And may leave its params out."""
     message = parse_message(b'{"jsonrpc":"2.0","method":"notifications/initialized"}')
+    assert isinstance(message, Message)
     assert message == Message(None, "notifications/initialized", {})
     assert message.meta == {}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reply"),
+    [
+        ({"result": {"b": 1.0, "a": 2}}, RpcReply(result=b'{"a":2,"b":1}')),
+        (
+            {"error": {"message": "no", "code": -1, "data": []}},
+            RpcReply(error=b'{"code":-1,"data":[],"message":"no"}'),
+        ),
+    ],
+)
+def test_a_response_is_canonical(outcome: dict[str, Any], reply: RpcReply) -> None:
+    """What a client answers goes to a server as policy and monitors see it."""
+    body = json.dumps({"jsonrpc": "2.0", "id": "ask_1", **outcome}).encode()
+    assert parse_message(body) == Response("ask_1", reply)
+
+
+def test_requests_and_notifications_to_clients_carry_params_as_they_are() -> None:
+    """Nothing of a server is spelled anew."""
+    assert request_message("a", "roots/list", b'{"n": 1.0}') == (
+        b'{"jsonrpc":"2.0","id":"a","method":"roots/list","params":{"n": 1.0}}'
+    )
+    assert notification_message("n/x", b"{ }") == b'{"jsonrpc":"2.0","method":"n/x","params":{ }}'
+
+
+def test_an_error_of_a_server_goes_through_as_it_came() -> None:
+    """Code, message and data."""
+    reply = reply_message(1, RpcReply(error=b'{"code": -1, "message": "x"}'))
+    assert reply == b'{"jsonrpc":"2.0","id":1,"error":{"code": -1, "message": "x"}}'
 
 
 def test_a_result_goes_into_its_reply_as_it_is() -> None:
@@ -116,7 +164,7 @@ def test_every_fault_of_the_table_has_a_code_of_its_own() -> None:
 
 def test_a_fault_tells_reasons_and_identity() -> None:
     """The first known reason gives the code."""
-    reply = fault_reply(1, (reason("default-deny"), reason("killed")), {"step_id": "stp_1"})
-    error = json.loads(reply)["error"]
+    given = (reason("default-deny"), reason("killed"))
+    error = json.loads(fault_object(given, {"step_id": "stp_1"}))
     assert (error["code"], error["data"]["step_id"]) == (-32011, "stp_1")
     assert len(error["data"]["reasons"]) == 2

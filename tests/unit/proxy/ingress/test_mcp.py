@@ -1,23 +1,20 @@
-import asyncio
 import json
 from typing import Any
 
 import pytest
-from starlette.types import ASGIApp, Message
+from starlette.types import ASGIApp
 
 from proxy.errors import StoreUnavailable
 from proxy.model.call import Door
 from tests.harness.doors import (
-    HOST,
     META,
+    STATEFUL,
     STATELESS,
-    TOKEN,
     RecordingGate,
     Reply,
     app_of,
     ask,
     refused,
-    request_scope,
     rpc,
     stateless_headers,
 )
@@ -27,7 +24,7 @@ async def post(
     app: ASGIApp, method: str, params: dict[str, Any] | None = None, **headers: str
 ) -> Reply:
     body = rpc(method, {"_meta": META} | (params or {}))
-    name = (params or {}).get("name", "")
+    name = (params or {}).get("name", (params or {}).get("uri", ""))
     return await ask(app, "POST", "/mcp", body, stateless_headers(method, name) | headers)
 
 
@@ -38,7 +35,7 @@ async def test_discovery_names_versions_and_capabilities(app: ASGIApp) -> None:
     """Without any state, for this caller only."""
     result = (await post(app, "server/discover")).json["result"]
     assert STATELESS in result["supportedVersions"]
-    assert result["capabilities"] == {"tools": {}}
+    assert result["capabilities"] == {"tools": {"listChanged": True}}
     assert (result["resultType"], result["cacheScope"]) == ("complete", "private")
     assert result["_meta"]["io.modelcontextprotocol/serverInfo"]["version"] == "1.2.3"
 
@@ -61,7 +58,7 @@ async def test_a_servers_own_endpoint_lists_its_tools(app: ASGIApp) -> None:
     assert unknown.json["result"]["tools"] == []
 
 
-@pytest.mark.parametrize("method", ["initialize", "ping", "resources/read", "prompts/get", "x"])
+@pytest.mark.parametrize("method", ["initialize", "ping", "tasks/list", "roots/list", "x"])
 async def test_other_methods_do_not_exist(app: ASGIApp, gate: RecordingGate, method: str) -> None:
     """404 and -32601, and an audit record."""
     reply = await post(app, method)
@@ -154,99 +151,23 @@ async def test_a_ledger_that_cannot_be_written_is_told(
     assert (reply.status, reply.json["error"]["code"]) == (503, -32013)
 
 
-class Connection:
-    """A client's connection that it can close."""
-
-    def __init__(self, body: bytes) -> None:
-        self.sent: list[Message] = []
-        self.closed = asyncio.Event()
-        self._body: list[bytes] = [body]
-
-    async def receive(self) -> Message:
-        """Give the body, then wait for the end."""
-        if self._body:
-            return {"type": "http.request", "body": self._body.pop(), "more_body": False}
-        await self.closed.wait()
-        return {"type": "http.disconnect"}
-
-    async def send(self, message: Message) -> None:
-        """Keep what is sent."""
-        self.sent.append(message)
-
-
-def serve(app: ASGIApp, connection: Connection, body: bytes, **headers: str) -> Any:
-    fields = {
-        "host": HOST,
-        "authorization": f"Bearer {TOKEN}",
-        "content-type": "application/json",
-        "content-length": str(len(body)),
-    }
-    scope = request_scope("POST", "/mcp", fields | headers)
-    return asyncio.ensure_future(app(scope, connection.receive, connection.send))
-
-
-async def until(condition: Any) -> None:
-    async with asyncio.timeout(2):
-        while not condition():
-            await asyncio.sleep(0)
-
-
-async def test_closing_the_request_cancels_the_call(app: ASGIApp, gate: RecordingGate) -> None:
-    """And nothing is answered to nobody."""
-    gate.hold = asyncio.Event()
-    body = rpc("tools/call", {"_meta": META} | CALL)
-    connection = Connection(body)
-    headers = stateless_headers("tools/call", "rec__write")
-    serving = serve(app, connection, body, **headers)
-    await until(lambda: gate.calls)
-    connection.closed.set()
-    await serving
-    assert (gate.cancelled, connection.sent) == (gate.calls, [])
-
-
-LISTEN = rpc("subscriptions/listen", {"_meta": META, "notifications": {"toolsListChanged": True}})
-
-
-async def test_listening_is_acknowledged_and_held_open_until_a_kill(
-    app: ASGIApp, gate: RecordingGate
-) -> None:
-    """The acknowledgement comes first and names its request; no kind is promised."""
-    connection = Connection(LISTEN)
-    serving = serve(app, connection, LISTEN, **stateless_headers("subscriptions/listen"))
-    await until(lambda: len(connection.sent) > 1)
-    told = json.loads(connection.sent[1]["body"].partition(b"data: ")[2])
-    assert told["method"] == "notifications/subscriptions/acknowledged"
-    assert told["params"]["_meta"] == {"io.modelcontextprotocol/subscriptionId": 1}
-    assert told["params"]["notifications"] == {}
-    assert not serving.done()
-    gate.streams[0].set()
-    await serving
-    assert connection.sent[-1] == {"type": "http.response.body", "body": b""}
-
-
-async def test_an_agent_has_only_so_many_streams(app: ASGIApp, gate: RecordingGate) -> None:
-    """Those it closes can be opened again."""
-    headers = stateless_headers("subscriptions/listen")
-    connections = [Connection(LISTEN) for _ in range(32)]
-    serving = [serve(app, connection, LISTEN, **headers) for connection in connections]
-    await until(lambda: len(gate.streams) == 32)
-    assert (await ask(app, "POST", "/mcp", LISTEN, headers)).status == 429
-    for connection in connections:
-        connection.closed.set()
-    await asyncio.gather(*serving)
-    assert gate.streams == []
+RESPONSE = json.dumps({"jsonrpc": "2.0", "id": "ask_1", "result": {}}).encode()
 
 
 @pytest.mark.parametrize(
-    ("params", "headers", "status"),
+    ("headers", "code"),
     [
-        ({}, {}, 400),
-        ({"notifications": []}, {}, 400),
-        ({"notifications": {}}, {"accept": "application/json"}, 406),
+        ({"mcp-protocol-version": STATELESS}, "unexpected-response"),
+        ({"mcp-protocol-version": "2031-01-01"}, "unexpected-response"),
+        ({"mcp-protocol-version": STATEFUL}, "missing-session"),
+        ({}, "missing-session"),
     ],
 )
-async def test_listening_has_its_form(
-    app: ASGIApp, params: dict[str, Any], headers: dict[str, str], status: int
+async def test_a_response_belongs_to_a_session(
+    app: ASGIApp, gate: RecordingGate, headers: dict[str, str], code: str
 ) -> None:
-    """The filter is an object, the answer a stream."""
-    assert (await post(app, "subscriptions/listen", params, **headers)).status == status
+    """The stateless era has none to post."""
+    reply = await ask(app, "POST", "/mcp", RESPONSE, headers)
+    assert (reply.status, reply.json["id"]) == (400, None)
+    assert reply.json["error"]["data"]["code"] == code
+    assert gate.rejected == [(code, Door.MCP)]

@@ -2,9 +2,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.ingress.mcp_names import joined_name, split_name
+from proxy.ingress.mcp_names import (
+    joined_name,
+    joined_prompt,
+    joined_uri,
+    split_name,
+    split_prompt,
+    split_uri,
+)
 
 NAMES = st.text("ab_.-", min_size=1, max_size=6)
+ANYTHING = st.text("a_+ /é\n", min_size=1, max_size=6)
 
 
 @given(NAMES, NAMES)
@@ -33,3 +41,22 @@ def test_the_first_separator_parts(server: str, tool: str, joined: str | None) -
 def test_other_names_have_no_parts(name: object) -> None:
     """They are no tool's."""
     assert split_name(name) is None
+
+
+@given(NAMES, ANYTHING)
+def test_prompts_may_have_any_name(server: str, prompt: str) -> None:
+    """Or there is no joined one: two prompts never share a name."""
+    joined = joined_prompt(server, prompt)
+    assert joined is None or split_prompt(joined) == (server, prompt)
+
+
+@given(NAMES, ANYTHING)
+def test_a_joined_uri_splits_into_the_same_two(server: str, uri: str) -> None:
+    """Always: names of servers have no plus sign."""
+    assert split_uri(joined_uri(server, uri)) == (server, uri)
+
+
+@pytest.mark.parametrize("uri", [None, 1, "", "file:///x", "+file:///x", "repo+", "re po+file:x"])
+def test_other_uris_have_no_parts(uri: object) -> None:
+    """They are no server's."""
+    assert split_uri(uri) is None

@@ -2,20 +2,15 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from proxy.errors import Refused
-from proxy.ingress.mcp_results import call_reply, members_of, tools_result
+from proxy.ingress.mcp_results import input_required, method_reply, status_of, tool_reply
 from proxy.model.ledger import Outcome
+from proxy.model.mcp import RpcReply
 from proxy.model.reasons import REASONS
 from proxy.model.step import Answer
-from tests.harness.doors import tool
 
 STAMP = {"io.modelcontextprotocol/serverInfo": {"name": "detent", "version": "1"}}
-JSON_OBJECTS = st.dictionaries(
-    st.text(max_size=4), st.none() | st.integers() | st.text(max_size=4) | st.lists(st.booleans())
-)
 
 
 def answer_with(result: bytes | None = None, **more: Any) -> Answer:
@@ -29,23 +24,41 @@ def refusal(reason_id: str, outcome: Outcome = Outcome.DENIED) -> Answer:
 
 
 def result_of(answer: Answer, stamp: dict[str, Any] | None = None) -> Any:
-    return json.loads(call_reply(1, answer, stamp))["result"]
+    return json.loads(result_text(tool_reply(answer, stamp)))
+
+
+def result_text(reply: RpcReply) -> bytes:
+    assert reply.result is not None
+    return reply.result
 
 
 def test_a_tools_result_goes_through_as_it_came() -> None:
     """Every member but `_meta` and `resultType` keeps its own spelling."""
     raw = b'{"content": [ ],\n "structuredContent":{"n":1.50,"big":12345678901234567890}}'
-    reply = call_reply(1, answer_with(raw), None)
+    reply = result_text(tool_reply(answer_with(raw), None))
     assert b'"content":[ ]' in reply
     assert b'"structuredContent":{"n":1.50,"big":12345678901234567890}' in reply
 
 
 def test_the_stateless_era_has_its_result_type_and_stamp() -> None:
     """Whatever the upstream's own era said."""
-    raw = b'{"content":[],"resultType":"input_required"}'
-    result = result_of(answer_with(raw), STAMP)
+    raw = b'{"content":[],"resultType":"complete"}'
+    result = result_of(answer_with(b'{"content":[]}'), STAMP)
     assert result["resultType"] == "complete"
     assert result["_meta"].items() >= STAMP.items()
+    assert "resultType" not in result_of(answer_with(raw))
+
+
+def test_a_result_type_of_an_extension_is_kept() -> None:
+    """A task is no content; it is still the server's own result."""
+    raw = b'{"resultType":"task","taskId":"t"}'
+    assert result_of(answer_with(raw), STAMP).items() >= json.loads(raw).items()
+
+
+def test_a_final_result_never_asks_for_input() -> None:
+    """What does ends its call with another outcome, after policy and with a sealed state."""
+    raw = b'{"resultType":"input_required","inputRequests":{},"content":[]}'
+    assert result_of(answer_with(raw), STAMP)["resultType"] == "complete"
     assert "resultType" not in result_of(answer_with(raw))
 
 
@@ -63,8 +76,8 @@ def test_an_upstream_cannot_speak_for_detent() -> None:
 def test_an_http_result_is_wrapped(is_error: bool) -> None:
     """Its text for the model, itself as structured content, its failure as isError."""
     raw = b'{"status": 200, "body": {"n": 1.50}}'
-    reply = call_reply(1, answer_with(raw, is_error=is_error), STAMP)
-    result = json.loads(reply)["result"]
+    reply = result_text(tool_reply(answer_with(raw, is_error=is_error), STAMP))
+    result = json.loads(reply)
     assert result["content"] == [{"type": "text", "text": raw.decode()}]
     assert b'"structuredContent":' + raw in reply
     assert result["isError"] is is_error
@@ -89,7 +102,7 @@ def test_a_preview_is_a_result() -> None:
 @pytest.mark.parametrize("reason_id", sorted(key for key, kind in REASONS.items() if kind.fault))
 def test_faults_are_json_rpc_errors(reason_id: str) -> None:
     """With reasons, identity and what is known of the outcome."""
-    error = json.loads(call_reply(1, refusal(reason_id), STAMP))["error"]
+    error = json.loads(tool_reply(refusal(reason_id), STAMP).error or b"")
     assert error["data"]["reasons"][0]["id"] == reason_id
     assert error["data"].items() >= {"step_id": "stp_1", "decision_id": "dec_1"}.items()
     assert error["data"]["outcome"] == "denied"
@@ -114,42 +127,110 @@ def test_an_unknown_outcome_is_said() -> None:
     assert "ended as unknown" in text
 
 
-TOOLS = (tool("repo", "log", outputSchema={"type": "object"}), tool("re__po", "log"))
+def test_a_held_call_names_its_approval() -> None:
+    """For a client to show; it is no question, and nothing an agent says answers it."""
+    answer = answer_with(outcome=Outcome.PENDING_APPROVAL, approval={"id": "apr_1"})
+    assert result_of(answer, STAMP)["_meta"]["io.detent/approval"] == {"id": "apr_1"}
+    assert error_of(method_reply("x/y", answer, None))["data"]["approval"] == {"id": "apr_1"}
 
 
-def test_a_servers_own_list_has_plain_names() -> None:
-    """And definitions as the server gave them."""
-    listed = tools_result(TOOLS, aggregated=False, with_output=True, stamp=None)
-    assert json.loads(listed) == {"tools": [json.loads(had.definition.raw) for had in TOOLS]}
+def error_of(reply: RpcReply) -> Any:
+    assert reply.error is not None
+    return json.loads(reply.error)
 
 
-def test_the_aggregated_list_joins_names() -> None:
-    """Tools whose joined name would mean another are left out."""
-    listed = json.loads(tools_result(TOOLS, aggregated=True, with_output=True, stamp=STAMP))
-    assert [shown["name"] for shown in listed["tools"]] == ["repo__log"]
-    assert (listed["resultType"], listed["ttlMs"], listed["cacheScope"]) == (
-        "complete",
-        0,
-        "private",
-    )
-    assert listed["_meta"] == STAMP
+def test_a_servers_error_goes_through_as_it_came() -> None:
+    """For tools and for other methods."""
+    raw = b'{"code": -32602, "message": "no", "data": {"n": 1.50}}'
+    answer = answer_with(raw, is_rpc_error=True)
+    assert tool_reply(answer, None) == method_reply("x/y", answer, None) == RpcReply(error=raw)
+    assert error_of(tool_reply(answer, STAMP)) == json.loads(raw)
 
 
-def test_a_dry_run_shows_no_output_schema() -> None:
-    """A preview would not fit it."""
-    listed = json.loads(tools_result(TOOLS, aggregated=False, with_output=False, stamp=None))
-    assert all("outputSchema" not in shown for shown in listed["tools"])
+@pytest.mark.parametrize(("code", "shown"), [(-32002, -32602), (-32042, -32603), (-1, -1)])
+def test_codes_of_the_handshake_era_stay_there(code: int, shown: int) -> None:
+    """The stateless era says the same with others."""
+    raw = json.dumps({"code": code, "message": "x"}).encode()
+    answer = answer_with(raw, is_rpc_error=True)
+    assert error_of(method_reply("resources/read", answer, STAMP))["code"] == shown
+    assert error_of(method_reply("resources/read", answer, None))["code"] == code
 
 
-@given(JSON_OBJECTS, st.sampled_from([None, 1, "\t"]))
-def test_members_are_split_at_the_top(value: dict[str, Any], indent: Any) -> None:
-    """Their texts are JSON of their values, whatever white space stands between."""
-    members = members_of(json.dumps(value, indent=indent).encode())
-    assert members is not None
-    assert {key: json.loads(text) for key, text in members.items()} == value
+def test_a_methods_result_goes_through_as_it_came() -> None:
+    """With our identity beside its own `_meta`."""
+    raw = b'{"messages":[1.50], "_meta":{"k":1,"io.detent/verdict":"x"}}'
+    reply = result_text(method_reply("prompts/get", answer_with(raw), None))
+    assert b'"messages":[1.50]' in reply
+    meta = json.loads(reply)["_meta"]
+    assert (meta["k"], meta["io.detent/verdict"]) == (1, "allow")
 
 
-@pytest.mark.parametrize("raw", [b"", b" ", b"[]", b"1", b"{", b'{"a"', b'{"a":1', b"\xff", b"{]"])
-def test_what_is_no_object_has_no_members(raw: bytes) -> None:
-    """Broken objects neither."""
-    assert members_of(raw) is None
+@pytest.mark.parametrize(
+    ("raw", "ttl"),
+    [
+        (b"{}", 0),
+        (b'{"ttlMs":5000,"cacheScope":"public"}', 5000),
+        (b'{"ttlMs":-1}', 0),
+        (b'{"ttlMs":1.5}', 0),
+        (b'{"ttlMs":"1"}', 0),
+    ],
+)
+def test_what_may_be_cached_says_for_how_long_and_for_whom(raw: bytes, ttl: int) -> None:
+    """For one principal only, whatever the server says: policy filters."""
+    shown = json.loads(result_text(method_reply("resources/read", answer_with(raw), STAMP)))
+    assert (shown["ttlMs"], shown["cacheScope"]) == (ttl, "private")
+    other = json.loads(result_text(method_reply("completion/complete", answer_with(raw), STAMP)))
+    assert "cacheScope" not in other or other["cacheScope"] == "public"
+
+
+@pytest.mark.parametrize(
+    ("reason_id", "code"),
+    [
+        ("unknown-tool", -32601),
+        ("upstream-failed", -32603),
+        ("outcome-unknown", -32603),
+        ("default-deny", -32010),
+        ("killed", -32011),
+        ("arguments-invalid", -32602),
+    ],
+)
+def test_a_refused_method_is_an_error(reason_id: str, code: int) -> None:
+    """Only results of tools can carry a refusal; a method without an entry does not exist."""
+    error = error_of(method_reply("resources/read", refusal(reason_id), STAMP))
+    assert (error["code"], error["data"]["reasons"][0]["id"]) == (code, reason_id)
+
+
+def test_a_methods_preview_is_in_its_meta() -> None:
+    """It fits no result of the method."""
+    answer = answer_with(outcome=Outcome.DRY_RUN, preview={"cost": 1})
+    shown = json.loads(result_text(method_reply("x/y", answer, STAMP)))
+    assert shown["_meta"]["io.detent/preview"] == {"cost": 1}
+
+
+def test_a_method_without_result_is_an_internal_error() -> None:
+    """What a server said was no object."""
+    assert error_of(method_reply("x/y", answer_with(b"[]"), None))["code"] == -32603
+
+
+def test_an_input_request_carries_our_own_state() -> None:
+    """The tool's state stays sealed inside of it; the requests go as they came."""
+    raw = b'{"resultType":"input_required","inputRequests":{"k":{"n":1.50}},"requestState":"own"}'
+    reply = input_required(answer_with(raw, outcome=Outcome.INPUT_REQUIRED), "sealed", STAMP)
+    shown = json.loads(result_text(reply))
+    assert (shown["resultType"], shown["requestState"]) == ("input_required", "sealed")
+    assert b'"inputRequests":{"k":{"n":1.50}}' in result_text(reply)
+
+
+@pytest.mark.parametrize(
+    ("reply", "status"),
+    [
+        (RpcReply(result=b"{}"), 200),
+        (RpcReply(error=b'{"code":-32601,"message":""}'), 404),
+        (RpcReply(error=b'{"code":-32021,"message":""}'), 400),
+        (RpcReply(error=b'{"code":-32011,"message":""}'), 200),
+        (RpcReply(error=b"[]"), 200),
+    ],
+)
+def test_some_errors_have_a_status_of_their_own(reply: RpcReply, status: int) -> None:
+    """Those the stateless era names."""
+    assert status_of(reply) == status

@@ -3,7 +3,7 @@ from typing import get_args
 
 import pytest
 
-from proxy.config.settings import OperatorEntry
+from proxy.config.identity import OperatorEntry
 from proxy.ingress.operator import operations_of, routes_of
 from proxy.ingress.operator_access import Role
 from proxy.model.kill import GLOBAL
@@ -18,6 +18,10 @@ TABLE = {
     ("GET", "/v1/chains/ses_1"): {"view"},
     ("GET", "/v1/decisions"): {"view"},
     ("GET", "/v1/intents"): {"view"},
+    ("GET", "/v1/approvals"): {"approve"},
+    ("GET", "/v1/approvals/apr_1"): {"approve"},
+    ("POST", "/v1/approvals/apr_1/approve"): {"approve"},
+    ("POST", "/v1/approvals/apr_1/deny"): {"approve"},
     ("GET", "/v1/dry-run"): {"view"},
     ("PUT", "/v1/dry-run"): {"kill", "lift"},
     ("DELETE", "/v1/dry-run"): {"lift"},
@@ -44,7 +48,9 @@ def test_the_table_is_whole(plane: Plane) -> None:
     """Whoever adds a request adds its row here."""
     ports = plane.ports
     paths = {
-        operation.path.format(epoch="1", session="ses_1", tenant="acme", agent="loop")
+        operation.path.format(
+            epoch="1", session="ses_1", tenant="acme", agent="loop", approval="apr_1"
+        )
         for operation in operations_of(ports)
     }
     assert paths == {path for _, path in TABLE}

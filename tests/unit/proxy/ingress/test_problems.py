@@ -64,6 +64,13 @@ def test_empty_members_are_left_out() -> None:
     assert "decision_id" not in document
 
 
+def test_what_can_be_done_about_it_is_told() -> None:
+    """A preview, and an approval that is waited for."""
+    preview, approval = {"tool": "write"}, {"id": "apr_1"}
+    document = json.loads(Problem(202, "x", "y", preview=preview, approval=approval).document())
+    assert (document["preview"], document["approval"]) == (preview, approval)
+
+
 async def test_a_401_carries_its_challenge() -> None:
     """RFC 9110 section 15.5.2 asks for WWW-Authenticate."""
     app = LastResort(raising(Refused.because("not-authenticated")))
