@@ -8,16 +8,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import jiter
-
 from credentials import base64url
+from credentials.compact import MAX_TOKEN_BYTES, PARTS, json_object
 
 ALGORITHM = "ES256"
 TOKEN_TYPE = "at+jwt"  # noqa: S105 - the media type of RFC 9068, no secret
 DETAIL_TYPE = "detent_tool_call"
-MAX_TOKEN_BYTES = 8192
 MAX_LIFETIME_S = 60
-_PARTS = 3
 _HEADER_MEMBERS = frozenset({"alg", "typ", "kid"})
 
 
@@ -57,7 +54,7 @@ def parse(token: str) -> ParsedToken:
     if len(token) > MAX_TOKEN_BYTES:
         raise InvalidToken("too-large")
     parts = token.split(".")
-    if len(parts) != _PARTS:
+    if len(parts) != PARTS:
         raise InvalidToken("malformed")
     return ParsedToken(
         kid=_checked_kid(_json_object(parts[0])),
@@ -81,17 +78,10 @@ def _checked_kid(header: dict[str, Any]) -> str:
 
 
 def _json_object(part: str) -> dict[str, Any]:
-    octets = _octets(part)
     try:
-        # No cache: strings of strangers must not stay in a cache of the whole process.
-        parsed = jiter.from_json(
-            octets, allow_inf_nan=False, cache_mode="none", catch_duplicate_keys=True
-        )
+        return json_object(part)
     except ValueError:
         raise InvalidToken("malformed") from None
-    if not isinstance(parsed, dict):
-        raise InvalidToken("malformed")
-    return parsed
 
 
 def _octets(part: str) -> bytes:

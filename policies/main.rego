@@ -38,13 +38,14 @@ decision := {
 	denials != set()
 }
 
+# A hold has everything an allow has: an operator may approve this very decision.
 decision := {
 	"verdict": "hold",
 	"reasons": sort(holds),
 	"obligations": sort(obligations),
-	"grant": null,
+	"grant": grant,
 	"cost": {"risk": input.resource.manifest.risk},
-	"labels": [],
+	"labels": labels,
 } if {
 	denials == set()
 	holds != set()
@@ -137,6 +138,7 @@ is_every_call_rule_loaded if {
 	data.detent.rules.argument_constraints.deny
 	data.detent.rules.budget.deny
 	data.detent.rules.caller.deny
+	data.detent.rules.human_attended.obligations
 	data.detent.rules.information_flow.deny
 	data.detent.rules.irreversible.hold
 	data.detent.rules.session_mode.obligations

@@ -30,10 +30,29 @@ test_a_hold_is_a_whole_decision if {
 			"message": "This call cannot be undone; an operator has to approve it.",
 		}],
 		"obligations": [],
-		"grant": null,
+		"grant": {"broker": "none", "audience": "", "scope": [], "ttl": 30},
 		"cost": {"risk": 5},
 		"labels": [],
 	}
+}
+
+test_a_hold_has_what_an_allow_would_have[note] if {
+	some note, fields in {
+		"a grant": {"credential": {"broker": "jwt", "audience": "tickets", "ceiling": ["rows:delete"]}},
+		"a label": {"returns": "untrusted"},
+		"a cost": {"risk": 20},
+	}
+	held_call := decided(fixtures.to(object.union(fields, {"effect": "irreversible"})))
+	allowed := decided(fixtures.to(fields))
+	held_call.verdict == "hold"
+	allowed.verdict == "allow"
+	every member in ["obligations", "grant", "cost", "labels"] {
+		held_call[member] == allowed[member]
+	}
+}
+
+test_a_hold_whose_credential_nobody_can_read_is_refused if {
+	refused(fixtures.to({"effect": "irreversible", "credential": "jwt"})) == {"default-deny"}
 }
 
 test_a_refusal_is_a_whole_decision if {

@@ -17,9 +17,11 @@ from credentials.static_broker import StaticBroker
 from proxy.app.policies import CurrentCatalogue
 from proxy.app.secrets import Secrets
 from proxy.config import Settings
+from proxy.config.identity import Issuer
 from proxy.config.settings import AlertSettings, BrokerSettings, CanarySettings, Server
 from proxy.egress.addresses import AddressPolicy, parse_origin
-from proxy.egress.client import EgressClient
+from proxy.egress.client import EgressClient, EgressLimits
+from proxy.egress.key_set import KeySetClient
 from proxy.errors import ConfigError, EgressRefused
 from proxy.monitors.alerts.webhook import WebhookSink, webhook_secret
 from proxy.monitors.base import AlertSink, Monitor
@@ -38,6 +40,7 @@ from proxy.upstream.mcp_stdio import McpStdio
 
 TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
 ALERT_TIMEOUT_S = 5.0
+MCP_CONNECTIONS = 512  # calls, and up to 256 streams that are listened to
 
 T = TypeVar("T")
 
@@ -67,13 +70,16 @@ class Builder:
         return ENGINES[self.settings.policy.engine](self, probe)
 
     def upstreams(
-        self, catalogue: CurrentCatalogue, on_changed: Callable[[], None]
+        self, catalogue: CurrentCatalogue, on_changed: Callable[[str], None]
     ) -> dict[str, Upstream]:
-        """Return the servers by name; needs a running event loop."""
+        """Return the servers by name; needs a running event loop.
+
+        `on_changed` is called with the name of a server that says that its list of tools changed.
+        """
         names = self.settings.servers
         # All are looked at before one is made: what is made has to be closed again.
         _all((f"servers.{name}", partial(self._check_origin, name)) for name in names)
-        return {name: self.upstream(name, catalogue, on_changed) for name in names}
+        return {name: self.upstream(name, catalogue, partial(on_changed, name)) for name in names}
 
     def upstream(
         self, name: str, catalogue: CurrentCatalogue, on_changed: Callable[[], None]
@@ -114,7 +120,17 @@ class Builder:
     def egress(self, name: str) -> EgressClient:
         """Return the HTTP client of a server with a URL; needs a running event loop."""
         server = self.settings.servers[name]
-        return EgressClient(_url(server), AddressPolicy(allow_private=server.allow_private))
+        policy = AddressPolicy(allow_private=server.allow_private)
+        limits = EgressLimits() if server.mcp is None else EgressLimits(MCP_CONNECTIONS)
+        return EgressClient(_url(server), policy, limits)
+
+    def key_set(self, issuer: Issuer) -> KeySetClient:
+        """Return what fetches the keys of an issuer."""
+        policy = AddressPolicy(allow_private=issuer.allow_private)
+        ca_file = str(self.settings.path(issuer.ca_file)) if issuer.ca_file else None
+        make = partial(KeySetClient, issuer.jwks_uri, policy, ca_file)
+        (made,) = _all([(f"identity.issuers: {issuer.issuer}: jwks_uri", make)])
+        return made
 
     def _check_origin(self, name: str) -> None:
         server = self.settings.servers[name]

@@ -8,21 +8,25 @@ import contextlib
 import errno
 import os
 import pwd
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
+from credentials.key_cache import KeyCache, KeysUnavailable
 from proxy.app.build import Builder
 from proxy.app.policies import CurrentCatalogue, PolicySource
 from proxy.app.secrets import Secrets
 from proxy.app.servers import bind
 from proxy.config import Settings
+from proxy.config.identity import Issuer
 from proxy.config.settings import Address
 from proxy.errors import ConfigError, DetentError
 from proxy.model.ledger import Limits
 from proxy.model.tool import ToolDefinition
+from proxy.monitors.integrity import irregularities
 from proxy.pdp.manifests import Catalogue
 
 NOTHING = Catalogue({}, Limits(0, 0, 1), {}, {}, {})
@@ -45,24 +49,48 @@ async def examine(settings: Settings, environ: Mapping[str, str]) -> list[Findin
     policy, catalogue = await _policy(builder)
     return [
         *_identities(settings),
+        *await _issuers(builder),
         *_users(settings),
         _ledger(settings.database),
         *_listening(builder),
         *policy,
         *_adapters(builder),
         *await _servers(builder, catalogue),
+        *_hooked(catalogue),
     ]
 
 
 def _identities(settings: Settings) -> list[Finding]:
     findings: list[Finding] = []
-    if not settings.identity.agents:
+    if not settings.identity.agents and not settings.identity.issuers:
         message = "no agents; add one with the hash of `detent token new agent`"
         findings.append(Finding("warning", "identity", message))
     if not any("kill" in one.roles for one in settings.identity.operators):
         message = "nobody may kill; add an operator with the hash of `detent token new operator`"
         findings.append(Finding("error", "identity", message))
     return findings
+
+
+async def _issuers(builder: Builder) -> list[Finding]:
+    """Fetch the keys of each issuer; a start does without, and refuses its tokens meanwhile."""
+    return [await _issuer(builder, issuer) for issuer in builder.settings.identity.issuers]
+
+
+async def _issuer(builder: Builder, issuer: Issuer) -> Finding:
+    what = f"identity.issuers: {issuer.issuer}"
+    try:
+        client = builder.key_set(issuer)
+        try:
+            await KeyCache(client.fetch).find(
+                "", "ES256"
+            )  # nobody's key: fetches and reads the set
+        finally:
+            await client.close()
+    except ConfigError as error:
+        return Finding("error", what, str(error).removeprefix(f"{what}: "))
+    except KeysUnavailable as problem:
+        return Finding("warning", what, f"its keys cannot be had: {problem}; check jwks_uri")
+    return Finding("ok", what, "its keys can be had")
 
 
 def _users(settings: Settings) -> list[Finding]:
@@ -177,18 +205,29 @@ async def _server(builder: Builder, name: str, catalogue: Catalogue | None) -> l
     return [*_tools(name, definitions, reviewed), *_lenders(builder.settings, name, reviewed)]
 
 
+def _hooked(catalogue: Catalogue | None) -> list[Finding]:
+    """Tell which tools agents run themselves."""
+    own = Counter(one.server for one in catalogue.tools.values() if one.hooks) if catalogue else {}
+    message = "tools decided by hooks and run by the agent itself: no fence, no stop (tier C)"
+    return [Finding("ok", f"hooks.{name}", f"{count} {message}") for name, count in own.items()]
+
+
 def _tools(
     name: str, definitions: tuple[ToolDefinition, ...], reviewed: CurrentCatalogue
 ) -> list[Finding]:
     """Compare what a server offers with what was reviewed."""
     manifests = {manifest.tool: manifest for manifest in reviewed.of_server(name)}
-    offered = {definition.name: definition for definition in definitions}
+    offered = {one.name: one for one in definitions if not one.problem}
+    wrong = irregularities(reviewed.tools, (), {name: definitions})
     count = len(manifests.keys() & offered.keys())
     findings = [Finding("ok", f"servers.{name}", f"{count} tools reviewed")]
-    for tool in sorted(offered.keys() - manifests.keys()):
+    findings += [Finding("error", one.tool, one.message) for one in wrong]
+    told = {one.tool.partition("/")[2] for one in wrong}
+    for tool in sorted(offered.keys() - manifests.keys() - told):
         message = "not in the manifest, so it does not exist; see `detent tools import`"
         findings.append(Finding("warning", f"{name}/{tool}", message))
-    for tool, manifest in sorted(manifests.items()):
+    for tool in sorted(manifests.keys() - told):
+        manifest = manifests[tool]
         if tool not in offered:
             message = "in the manifest, but the server does not offer it; remove it there"
             findings.append(Finding("warning", f"{name}/{tool}", message))
@@ -233,8 +272,12 @@ async def definitions_of(
         known = ", ".join(settings.servers) or "none"
         raise ConfigError((f"servers.{name}: not configured; there are: {known}",))
     if server.http is not None:
-        cure = "describe its requests in tools/<server>/data.yaml, see policies/README.md"
+        cure = (
+            "name its OpenAPI file in `http.openapi`, or describe its requests in "
+            "tools/<server>/data.yaml, see policies/README.md"
+        )
         raise ConfigError((f"servers.{name}: an HTTP service says nothing of its tools; {cure}",))
-    return await _defined(
+    found = await _defined(
         Builder(settings, Secrets(settings, environ)), name, CurrentCatalogue(NOTHING)
     )
+    return tuple(one for one in found if not one.problem)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -16,6 +17,7 @@ from proxy.model.finding import Alert, Severity
 from proxy.model.kill import GLOBAL, ScopeKind
 from proxy.model.token import new_id
 from proxy.monitors.alerts.delivery import AlertDelivery
+from proxy.monitors.integrity import IntegrityWatch
 from proxy.observability.metrics import Metrics
 from proxy.pdp.base import PolicyEngine, StagedBundle
 from proxy.pdp.bundle import discard
@@ -32,7 +34,10 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """Everything with a life of its own, and where policies come from."""
+    """Everything with a life of its own, and where policies come from.
+
+    `closing` ends what else holds connections: the keys of issuers.
+    """
 
     store: Store
     kill_switch: KillSwitch
@@ -47,6 +52,7 @@ class Parts:
     metrics: Metrics
     source: PolicySource
     catalogue: CurrentCatalogue
+    closing: tuple[Callable[[], Awaitable[None]], ...] = ()
 
 
 class Gateway:
@@ -58,7 +64,7 @@ class Gateway:
         self._reloading = asyncio.Lock()
         self._exits = contextlib.AsyncExitStack()
         self._exits.push_async_callback(self._close_clients)
-        self._quarantined: frozenset[str] = frozenset()
+        self._watch = IntegrityWatch(parts.delivery.raise_alert, parts.metrics)
         self._noting: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -79,7 +85,7 @@ class Gateway:
             parts.metrics.policy_loaded(self._bundle.revision)
             delivering = asyncio.create_task(parts.delivery.run())
             self._exits.push_async_callback(self._stop_delivering, delivering)
-            parts.registry.changed = self._note_drift
+            parts.registry.changed = self._note_tools
             self._exits.push_async_callback(parts.registry.stop)
             await parts.registry.start()
             undo.pop_all()
@@ -129,7 +135,7 @@ class Gateway:
         parts.metrics.know_tools(parts.catalogue.names())
         log.info("policy loaded", extra={"policy_revision": bundle.revision})
         await parts.registry.refresh()
-        self._note_drift()
+        self._note_tools()
         return bundle.revision
 
     async def halt(self, actor: str, reason: str) -> KillReport:
@@ -151,15 +157,12 @@ class Gateway:
             extra = {"step_id": row.intent.step_id, "tool": row.intent.resource_id}
             log.warning("outcome unknown since the last run; not sent again", extra=extra)
 
-    def _note_drift(self) -> None:
-        """Alert once for each tool whose definition left its pin."""
-        drifted = frozenset(self.parts.resolver.drifted())
-        for tool in sorted(drifted - self._quarantined):
-            message = f"{tool} no longer matches its pin and is quarantined; review its definition"
-            task = asyncio.get_running_loop().create_task(self._alert("tool-quarantined", message))
-            self._noting.add(task)
-            task.add_done_callback(self._noting.discard)
-        self._quarantined = drifted
+    def _note_tools(self) -> None:
+        """Tell people what is wrong now with the tools that servers offer."""
+        found = self.parts.resolver.irregularities()
+        task = asyncio.get_running_loop().create_task(self._watch.note(found))
+        self._noting.add(task)
+        task.add_done_callback(self._noting.discard)
 
     async def _alert(self, kind: str, message: str) -> None:
         log.error("%s", message, extra={"kind": kind})
@@ -176,3 +179,5 @@ class Gateway:
         """Close the connections to servers and receivers, which are made before anything starts."""
         await self.parts.registry.stop()
         await self.parts.alert_http.aclose()
+        for close in self.parts.closing:
+            await close()

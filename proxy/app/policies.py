@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -37,9 +37,18 @@ class CurrentCatalogue:
         """Return an agent's budgets."""
         return self._catalogue.limits(tenant, agent)
 
+    @property
+    def tools(self) -> Mapping[tuple[str, str], ToolManifest]:
+        """The manifests by server and tool."""
+        return self._catalogue.tools
+
     def names(self) -> list[str]:
         """Return `server/tool` of every tool."""
         return [entry.resource_id for entry in self._catalogue.tools.values()]
+
+    def hooked(self) -> frozenset[str]:
+        """Return `server/tool` of every tool that agents run themselves (tier C)."""
+        return frozenset(one.resource_id for one in self._catalogue.tools.values() if one.hooks)
 
     def of_server(self, server: str) -> list[ToolManifest]:
         """Return one server's manifests."""

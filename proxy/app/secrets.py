@@ -3,6 +3,7 @@
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from credentials.base import BrokerMisconfigured
@@ -22,16 +23,17 @@ class Tls:
 
 
 class Secrets:
-    """Opens secrets. `learn` is told each value before anybody else gets it, so that logs mask it.
+    """Opens secrets. `learn` is told each secret's place and value before anybody else gets it.
 
-    A file that changes later is told again.
+    That is how logs mask it and results are searched for it. A file that changes later is told
+    again.
     """
 
     def __init__(
         self,
         settings: Settings,
         environ: Mapping[str, str],
-        learn: Callable[[str], None] = lambda _: None,
+        learn: Callable[[str, str], None] = lambda _place, _value: None,
     ) -> None:
         self._settings = settings
         self._environ = dict(environ)
@@ -40,7 +42,7 @@ class Secrets:
     def open(self, named: SecretSetting, what: str) -> SecretSource:
         """Return the source of a secret that is there. Raises ConfigError."""
         try:
-            source = _Told(self._source(named), self._learn)
+            source = _Told(self._source(named), partial(self._learn, what))
             source.read()
         except BrokerMisconfigured as error:
             raise ConfigError((f"{what}: {error}",)) from None

@@ -2,21 +2,25 @@
 
 import asyncio
 import contextlib
+import resource
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, cast
 
 import uvicorn
 
 from proxy.app.secrets import Tls
 from proxy.config.settings import Address
 from proxy.errors import ConfigError
-from proxy.ingress.protocol import GuardedProtocol
+from proxy.ingress.protocol import DEFAULT_LIMITS, ConnectionLimits, GuardedProtocol
 
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
 CLOSE_S = 2
+OPERATORS_CONNECTIONS = 100
+OTHER_FILES = 500  # ledger, policy engine, servers, alerts
 
 ASGIApp = Callable[
     [
@@ -30,11 +34,12 @@ ASGIApp = Callable[
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One port: the app it serves, its bound socket, and its TLS files if it has them."""
+    """One port: the app it serves, its bound socket, its TLS files if it has them, its bounds."""
 
     app: ASGIApp
     socket: socket.socket
     tls: Tls | None = None
+    limits: ConnectionLimits = DEFAULT_LIMITS
 
     @property
     def address(self) -> str:
@@ -127,10 +132,26 @@ def bind(address: Address) -> socket.socket:
     return sock
 
 
+def room_for(connections: int) -> int:
+    """Return how many of these connections there can be, after raising our limit of open files.
+
+    When files run out nobody can connect any more, not even the operator who wants to kill.
+    """
+    others = OPERATORS_CONNECTIONS + OTHER_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != resource.RLIM_INFINITY and soft < connections + others:
+        wanted = connections + others
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY:
+        return connections
+    return max(1, min(connections, soft - others))
+
+
 def _config(port: Port) -> uvicorn.Config:
     return uvicorn.Config(
         port.app,
-        http=GuardedProtocol,
+        http=cast("type[asyncio.Protocol]", partial(GuardedProtocol, limits=port.limits)),
         loop="uvloop",
         ws="none",
         lifespan="off",

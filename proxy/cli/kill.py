@@ -60,6 +60,8 @@ def kill(scope: str | None, reason: str, url: str, token_file: Path | None, as_j
         click.echo(f"killed: epoch {answer['epoch']}, {answer['in_flight']} calls were in flight")
     else:
         click.echo("halted locally; the ledger could not be written and is tried again")
+    if answer.get("warning"):
+        click.echo(f"detent: {answer['warning']}", err=True)
     sys.exit(0 if answer.get("committed") else FINDING)
 
 

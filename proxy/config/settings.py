@@ -1,42 +1,18 @@
 """The shape of `detent.yaml`: every field with its unit and meaning, unknown keys refused."""
 
-import re
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    field_validator,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from proxy.model.session import Mode
+from proxy.config.blocks import Block, Duration, Name
+from proxy.config.identity import Identity
 
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-
-
-def seconds(value: object) -> float:
-    """Read `250ms`, `2s`, `5m` or `1h`. Raises ValueError."""
-    match = _DURATION.fullmatch(str(value))
-    if match is None:
-        raise ValueError("a duration with its unit is needed, such as 250ms, 2s or 5m")
-    return float(match[1]) * _SECONDS[match[2]]
-
-
-Duration = Annotated[float, BeforeValidator(seconds)]
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9-]{0,62}$")]
-Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
-
-
-class Block(BaseModel):
-    """A block of the file: frozen, unknown keys refused."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+_LOCAL = ("http://127.0.0.1:", "http://localhost:", "http://[::1]:")
+PageOrigin = Annotated[
+    str, Field(pattern=r"^https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$")
+]
 
 
 class SecretSource(Block):
@@ -83,6 +59,22 @@ class Listen(Block):
     tls_key: Path | None = Field(default=None, description="PEM key, 0600")
     tls_terminated: bool = Field(default=False, description="a proxy in front speaks TLS for us")
     hosts: tuple[str, ...] = Field(default=(), description="more names clients may use in Host")
+    origins: tuple[PageOrigin, ...] = Field(
+        default=(), description="pages that may ask the agents' port, such as http://localhost:6274"
+    )
+    public_url: PageOrigin | None = Field(
+        default=None, description="the agents' port as clients know it; issuers need it"
+    )
+    max_connections: int = Field(
+        default=1_000, ge=16, le=100_000, description="connections the agents' port holds at once"
+    )
+
+    @field_validator("public_url")
+    @classmethod
+    def _public_means_tls(cls, url: str | None) -> str | None:
+        if url is not None and not url.startswith(("https://", *_LOCAL)):
+            raise ValueError("agents send tokens there: it has to begin with https://")
+        return url
 
     @model_validator(mode="after")
     def _tls_beyond_loopback(self) -> Self:
@@ -119,33 +111,6 @@ class Policy(Block):
         return self
 
 
-class Agent(Block):
-    """A static agent, known by the hash of its token (`detent token new agent`)."""
-
-    name: Name
-    tenant: Name
-    roles: tuple[Name, ...] = ()
-    token_sha256: Sha256
-    max_mode: Mode = Mode.READ_WRITE
-    dry_run: bool = Field(default=False, description="preview its writes whatever it asks")
-
-
-class OperatorEntry(Block):
-    """An operator, known by the hash of its token (`detent token new operator`)."""
-
-    name: Name
-    roles: tuple[Literal["kill", "lift", "view", "approve", "policy"], ...]
-    tenants: tuple[str, ...] = Field(description="tenants it may act on; ['*'] for all")
-    token_sha256: Sha256
-
-
-class Identity(Block):
-    """Who may speak to us."""
-
-    agents: tuple[Agent, ...] = ()
-    operators: tuple[OperatorEntry, ...] = ()
-
-
 class McpServer(Block):
     """An MCP server: a command we run, or a URL."""
 
@@ -163,6 +128,7 @@ class HttpServer(Block):
     """A plain HTTP service; its tools stand in the manifest."""
 
     base_url: str
+    openapi: Path | None = Field(default=None, description="what `detent tools import` reads")
 
 
 class Server(Block):
@@ -238,6 +204,14 @@ class CanarySettings(Block):
     token: SecretSource
 
 
+class Approvals(Block):
+    """Calls that policy holds until an operator approves them."""
+
+    expires: Duration = Field(
+        default=900.0, gt=0, le=86_400, description="seconds to approve a call and to make it"
+    )
+
+
 class Settings(Block):
     """Everything in `detent.yaml`."""
 
@@ -247,11 +221,20 @@ class Settings(Block):
     identity: Identity = Identity()
     servers: dict[Name, Server] = Field(default_factory=dict)
     credentials: dict[Name, BrokerSettings] = Field(default_factory=dict)
+    approvals: Approvals = Approvals()
     alerts: tuple[AlertSettings, ...] = ()
     canaries: tuple[CanarySettings, ...] = ()
     dry_run: bool = Field(default=False, description="preview every write of every agent")
     drain: Duration = Field(default=20.0, description="seconds SIGTERM waits for calls in flight")
     directory: Path = Field(default=Path(), description="what relative paths are relative to")
+
+    @model_validator(mode="after")
+    def _issuers_need_our_name(self) -> Self:
+        if self.identity.issuers and self.listen.public_url is None:
+            raise ValueError(
+                "identity.issuers needs listen.public_url, such as https://detent.acme"
+            )
+        return self
 
     def path(self, given: Path) -> Path:
         """Return a path of the file, relative ones from the file's own directory."""

@@ -5,7 +5,7 @@ and servers of the catalogue, names from the configuration. Anything else is cou
 no agent can grow a series or write text into a scrape.
 """
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import product
 from typing import TypeVar
@@ -67,6 +67,8 @@ class Metrics:
         reloads = self._counter("policy_reloads", "Policy loads.", "result")
         self._reloads = _children(reloads, ("ok", "failed"))
         self._policy = self._gauge("policy_info", "The loaded policy.", "revision")
+        wrong = "Tools that are not what was reviewed, now."
+        self._irregular = self._gauge("tool_irregularities", wrong, "kind")
         self._gauge("build_info", "This build.", "version").labels(version).set(1)
 
     def _count_calls(self) -> None:
@@ -132,6 +134,11 @@ class Metrics:
     def found(self, severity: Severity) -> None:
         """Count a finding."""
         _of(self._findings, severity).inc()
+
+    def irregular(self, counts: Mapping[str, int]) -> None:
+        """Set how many tools are wrong in which way; the kinds are always the same."""
+        for kind, count in counts.items():
+            self._irregular.labels(kind).set(count)
 
     def killed(self, kind: ScopeKind) -> None:
         """Count a kill."""

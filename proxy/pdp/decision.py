@@ -86,6 +86,14 @@ class DecisionPoint:
             log.warning("no list of visible tools: %s", error)
             raise Refused.because("policy-unavailable") from error
 
+    async def answers(self) -> bool:
+        """Whether the engine gives a decision, any decision, from the policies in force."""
+        try:
+            answer = await self._engine.query(DECISION_PATH, b'{"input":{}}', self._deadline_s)
+        except PolicyUnavailable:
+            return False
+        return answer.result is not None
+
     async def reload(self, bundle: StagedBundle) -> None:
         """Decide by this bundle from now on; on failure by the old one.
 

@@ -1,17 +1,13 @@
 """Manifest drafts: pins and guesses on the careful side, for a person to review."""
 
 import json
-import re
-import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from proxy.model.names import likenesses
 from proxy.model.tool import ToolDefinition
+from proxy.pdp.yaml_text import comment, word
 
-MAX_COMMENT_CHARS = 160
-
-_PLAIN_KEY = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
-_WORDS = frozenset({"true", "false", "null", "yes", "no", "on", "off", "y", "n"})
 _HEAD = """\
 # Draft of tools/{server}/data.yaml. Everything here is a guess until a person has read it:
 # what the server says about its tools is a hint, its texts are not to be believed.
@@ -20,16 +16,39 @@ _HEAD = """\
 
 
 def draft_manifest(server: str, definitions: Iterable[ToolDefinition]) -> str:
-    """Return YAML for `tools/<server>/data.yaml`: one entry a tool, in the order of their names."""
+    """Return YAML for `tools/<server>/data.yaml`: one entry a tool, in the order of their names.
+
+    A tool that is easily taken for another one of the list is told of, and has no entry.
+    """
     entries = sorted(definitions, key=lambda definition: definition.name)
-    return "\n".join([_HEAD.format(server=server), *(_entry(entry) for entry in entries)])
+    others = _confusable([entry.name for entry in entries])
+    drafted = (
+        _refused(entry.name, others[entry.name]) if entry.name in others else _entry(entry)
+        for entry in entries
+    )
+    return "\n".join([_HEAD.format(server=server), *drafted])
+
+
+def _confusable(names: list[str]) -> dict[str, str]:
+    """Return each name that looks like another one, and that one."""
+    alike: dict[str, list[str]] = {}
+    for name in names:
+        for likeness in likenesses(name):
+            alike.setdefault(likeness, []).append(name)
+    groups = [group for group in alike.values() if len(group) > 1]
+    return {name: next(one for one in group if one != name) for group in groups for name in group}
+
+
+def _refused(name: str, other: str) -> str:
+    told = f"{name} is left out: it is easily taken for {other}."
+    return f"# {comment(told)}\n# When both are meant, write their entries yourself.\n"
 
 
 def _entry(definition: ToolDefinition) -> str:
     raw = json.loads(definition.raw)
     lines = [
-        f"# {_comment(raw.get('description', 'no description'))}",
-        f"{_key(definition.name)}:",
+        f"# {comment(raw.get('description', 'no description'))}",
+        f"{word(definition.name)}:",
         f"  pin: {definition.pin}",
         *_effect(raw.get("annotations")),
         "  recovery: opaque  # idempotency_key | probe | opaque",
@@ -59,18 +78,4 @@ def _arguments(schema: Any) -> Iterator[str]:
     for name, about in sorted(properties.items()) if isinstance(properties, dict) else ():
         kind = about.get("type", "any") if isinstance(about, dict) else "any"
         needed = "required" if isinstance(required, list) and name in required else "optional"
-        yield f"  # argument {_comment(name)}: {_comment(kind)}, {needed}"
-
-
-def _key(name: str) -> str:
-    plain = _PLAIN_KEY.fullmatch(name) and name.lower() not in _WORDS
-    return name if plain else json.dumps(name)
-
-
-def _comment(text: Any) -> str:
-    """Return one line that stays a comment: no control, bidi or invisible characters."""
-    seen = "".join(
-        " " if unicodedata.category(char)[0] in "CZ" else char
-        for char in str(text)[: MAX_COMMENT_CHARS * 2]
-    )
-    return " ".join(seen.split())[:MAX_COMMENT_CHARS]
+        yield f"  # argument {comment(name)}: {comment(kind)}, {needed}"

@@ -3,12 +3,18 @@
 import ipaddress
 import re
 from collections.abc import Iterator, Mapping
+from itertools import combinations
 from typing import Any
 
 import jsonschema_rs
 
+from proxy.model.http_headers import takes_argument
+from proxy.model.route import Route, whole_numbers
+
+_NAMED_PLACES = ("query", "body", "headers")
 _PLACES = re.compile(r"\{([^{}]*)\}")
 _KINDS = ("path_within", "host_in", "cidr_in", "max", "min", "max_length", "one_of")
+_ROUTE_CURE = "change one path, or say `route: false` in one `http` to call it by name only"
 
 
 def problems_of_tool(
@@ -19,6 +25,8 @@ def problems_of_tool(
         yield from _problems_of_method(entry)
     elif "$" in name:
         yield "a tool's name has no $: it is of A-Z a-z 0-9 _ . -"
+    elif "hooks" in entry:
+        yield from _problems_of_hooks(entry)
     elif "http" in entry:
         yield from _problems_of_http(entry)
     else:
@@ -32,6 +40,18 @@ def _problems_of_method(entry: dict[str, Any]) -> Iterator[str]:
     for key in ("pin", "http", "description", "input_schema"):
         if key in entry:
             yield f"{key} is for tools: remove it, an MCP method is defined by the protocol"
+
+
+def _problems_of_hooks(entry: dict[str, Any]) -> Iterator[str]:
+    for key in ("pin", "http", "undo"):
+        if key in entry:
+            yield f"{key} beside `hooks`: remove it, the agent runs this tool itself"
+    if entry.get("credential", {}).get("broker", "none") != "none":
+        yield "a credential beside `hooks`: remove it, nothing is lent to a tool of the agent's own"
+    if entry.get("recovery", "opaque") != "opaque":
+        yield "recovery beside `hooks`: remove it, nobody but the agent sees what happened"
+    if not _is_schema(entry.get("input_schema", {})):
+        yield "input_schema is no JSON Schema: correct it"
 
 
 def _problems_of_mcp(entry: dict[str, Any]) -> Iterator[str]:
@@ -55,6 +75,7 @@ def _problems_of_http(entry: dict[str, Any]) -> Iterator[str]:
         yield "input_schema is no JSON Schema: correct it"
         return
     yield from _problems_of_places(entry["http"], schema)
+    yield from _problems_of_names(entry["http"])
     known = set(schema.get("properties", {}))
     for key, names in _named_arguments(entry).items():
         for name in sorted(names - known):
@@ -63,14 +84,14 @@ def _problems_of_http(entry: dict[str, Any]) -> Iterator[str]:
 
 def _problems_of_places(http: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
     in_path = _PLACES.findall(http["path"])
-    places = [*in_path, *http.get("query", ()), *http.get("body", ())]
+    places = [*in_path, *_named_places(http)]
     known = set(schema.get("properties", {}))
     for name in sorted({name for name in places if places.count(name) > 1}):
         yield f"{name} has two places in the request: keep one"
     for name in sorted(set(places) - known):
         yield f"{name} has a place in the request, but is not in input_schema: add or remove it"
     for name in sorted(known - set(places)):
-        yield f"{name} has no place in the request: put it into path, query or body"
+        yield f"{name} has no place in the request: put it into path, query, body or headers"
     for name in sorted(set(in_path) & known - set(schema.get("required", ()))):
         yield f"{name} stands in the path: list it in `required`"
     if schema.get("additionalProperties") is not False:
@@ -79,6 +100,41 @@ def _problems_of_places(http: dict[str, Any], schema: dict[str, Any]) -> Iterato
         yield "a brace in the path has no partner: correct it"
     if http["method"] == "GET" and http.get("body"):
         yield "GET has no body: use query, or another method"
+
+
+def _problems_of_names(http: dict[str, Any]) -> Iterator[str]:
+    """Yield what is wrong with the names that arguments have on the wire."""
+    names: dict[str, str] = http.get("names", {})
+    for argument in sorted(names.keys() - set(_named_places(http))):
+        yield f"names has {argument}, which is in none of query, body and headers: remove it"
+    for place in _NAMED_PLACES:
+        wire = [names.get(argument, argument) for argument in http.get(place, ())]
+        seen = [name.lower() for name in wire] if place == "headers" else wire
+        for name in sorted({name for name in seen if seen.count(name) > 1}):
+            yield f"two arguments are called {name} in {place}: keep one"
+        if place == "headers":
+            for name in sorted(name for name in wire if not takes_argument(name)):
+                yield f"no argument can be the header {name}: give it another name, or remove it"
+
+
+def _named_places(http: dict[str, Any]) -> list[str]:
+    """Return the arguments that have a place outside of the path."""
+    return [argument for place in _NAMED_PLACES for argument in http.get(place, ())]
+
+
+def problems_of_routes(tools: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a tool and what is wrong with its route beside another one's, with the cure."""
+    routes: dict[tuple[str, int], list[tuple[str, Route]]] = {}
+    for name, entry in tools.items():
+        http = entry.get("http")
+        if http is not None and http.get("route", True):
+            whole = whole_numbers(entry["input_schema"])
+            route = Route.of(http["method"], http["path"], whole)
+            routes.setdefault((route.method, len(route.segments)), []).append((name, route))
+    for alike in routes.values():
+        for (first, route), (second, other) in combinations(alike, 2):
+            if route.is_confused_with(other):
+                yield second, f"a request can mean this tool or {first}: {_ROUTE_CURE}"
 
 
 def _named_arguments(entry: dict[str, Any]) -> dict[str, set[str]]:

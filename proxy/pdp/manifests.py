@@ -13,7 +13,7 @@ from proxy.errors import PolicyInvalid
 from proxy.model.ledger import Limits
 from proxy.model.tool import CredentialRule, Effect, HttpBinding, Recovery, ToolManifest
 from proxy.pdp.draft import draft_manifest
-from proxy.pdp.manifest_problems import problems_of_tool
+from proxy.pdp.manifest_problems import problems_of_routes, problems_of_tool
 from proxy.pdp.strict_yaml import load
 
 __all__ = ["Catalogue", "draft_manifest", "load_catalogue"]
@@ -62,6 +62,11 @@ def load_catalogue(directory: Path) -> Catalogue:
         for server, tools in data["tools"].items()
         for name, entry in tools.items()
         for problem in problems_of_tool(name, entry, data.get("workspaces", {}))
+    ]
+    problems = problems or [
+        f"tools/{server}: {name}: {problem}"
+        for server, tools in data["tools"].items()
+        for name, problem in problems_of_routes(tools)
     ]
     if problems:
         raise PolicyInvalid("\n".join(sorted(problems)))
@@ -124,6 +129,7 @@ def _manifest(server: str, name: str, entry: dict[str, Any]) -> ToolManifest:
         undo=entry.get("undo"),
         http=_binding(entry) if "http" in entry else None,
         document=entry,
+        hooks=entry.get("hooks", False),
     )
 
 
@@ -149,4 +155,7 @@ def _binding(entry: dict[str, Any]) -> HttpBinding:
         body=tuple(http.get("body", ())),
         input_schema=json.dumps(entry["input_schema"], sort_keys=True).encode(),
         description=entry["description"],
+        headers=tuple(http.get("headers", ())),
+        names=tuple(sorted(http.get("names", {}).items())),
+        is_routed=http.get("route", True),
     )

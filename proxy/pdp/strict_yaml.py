@@ -12,6 +12,7 @@ import yaml
 from proxy.errors import PolicyInvalid
 
 MAX_DEPTH = 64
+MAX_FOREIGN_DEPTH = 200
 
 _STARTS = (yaml.MappingStartEvent, yaml.SequenceStartEvent)
 _ENDS = (yaml.MappingEndEvent, yaml.SequenceEndEvent)
@@ -65,6 +66,25 @@ for _name, (_form, _first, _read) in _FORMS.items():
     _Core.add_constructor(_tag, _scalar(_read))
 _Core.add_constructor("tag:yaml.org,2002:map", _mapping)
 
+# The parser in C, where it was built: descriptions of services run to megabytes.
+_Fast: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Foreign(_Fast):  # type: ignore[misc]  # chosen at run time
+    """The scalars of the core schema in YAML that is not ours."""
+
+
+def _foreign_mapping(loader: Any, node: yaml.MappingNode) -> dict[str, Any]:
+    loader.flatten_mapping(node)
+    return {str(key.value): loader.construct_object(value, deep=True) for key, value in node.value}
+
+
+_Foreign.yaml_implicit_resolvers = dict(_Core.yaml_implicit_resolvers)
+_Foreign.add_implicit_resolver("tag:yaml.org,2002:merge", re.compile(r"<<\Z"), ["<"])
+for _name, (_form, _first, _read) in _FORMS.items():
+    _Foreign.add_constructor(f"tag:yaml.org,2002:{_name}", _scalar(_read))
+_Foreign.add_constructor("tag:yaml.org,2002:map", _foreign_mapping)
+
 
 def load(content: bytes, name: str) -> Any:
     """Return the document. Raises PolicyInvalid, which names `name` as the file, line and cure."""
@@ -80,6 +100,31 @@ def load(content: bytes, name: str) -> Any:
         raise PolicyInvalid(
             f"{name}:{line}: not YAML. Cure: check indentation and quotes"
         ) from None
+
+
+def load_foreign(content: bytes, name: str) -> Any:
+    """Return a document that others wrote, such as a description of their service.
+
+    The same scalars; but references are followed, keys are the text they are written as (`200:`),
+    and of a key that stands twice the last one holds. Raises PolicyInvalid as `load` does.
+    """
+    try:
+        text = content.decode()
+        _check_depth(text)
+        return yaml.load(text, Loader=_Foreign)  # noqa: S506 a SafeLoader
+    except (yaml.YAMLError, ValueError) as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        raise PolicyInvalid(f"{name}:{line}: not YAML or JSON. Cure: check the file") from None
+
+
+def _check_depth(text: str) -> None:
+    """Refuse depths at which the parser in C runs out of its stack."""
+    depth = 0
+    for event in yaml.parse(text, Loader=_Fast):
+        depth += isinstance(event, _STARTS) - isinstance(event, _ENDS)
+        if depth > MAX_FOREIGN_DEPTH:
+            raise _Refused("too deep")
 
 
 def _check_events(text: str) -> None:

@@ -9,8 +9,9 @@ from datetime import UTC, datetime
 
 from proxy.errors import Refused
 from proxy.killswitch.switch import KillSwitch
+from proxy.model.kill import Scope
 from proxy.model.ledger import Limits
-from proxy.model.session import Mode
+from proxy.model.session import Mode, Principal, Session, SessionView
 from proxy.model.step import Step
 from proxy.stores.base import Sessions
 
@@ -28,16 +29,25 @@ class Admission:
 
     async def __call__(self, step: Step) -> Step:
         """Return the step with its view. Raises Refused: killed, draining, agent-locked."""
-        if self._kill_switch.covers(step.scopes):
+        view, mode = await self.standing(step.principal, step.session, step.scopes)
+        return replace(step, view=view, mode=mode)
+
+    async def standing(
+        self, principal: Principal, session: Session, scopes: tuple[Scope, ...]
+    ) -> tuple[SessionView, Mode]:
+        """Return how a caller stands under these scopes: its view, the mode its calls run in.
+
+        What is listed depends on this as well as what is called. Raises Refused as a call does.
+        """
+        if self._kill_switch.covers(scopes):
             raise Refused.because("killed")
         if self.draining:
             raise Refused.because("draining")
-        principal = step.principal
         limits = self._limits(principal.tenant, principal.agent)
-        view = await self._store.view(step.session, limits, datetime.now(UTC))
+        view = await self._store.view(session, limits, datetime.now(UTC))
         if view.locked is not None:
             raise Refused.because("agent-locked")
-        mode = min(step.session.mode, principal.max_mode, key=lambda mode: mode.rank)
+        mode = min(session.mode, principal.max_mode, key=lambda mode: mode.rank)
         if mode is Mode.READ_WRITE and (principal.dry_run or view.dry_run):
             mode = Mode.DRY_RUN
-        return replace(step, view=view, mode=mode)
+        return view, mode

@@ -15,7 +15,6 @@ from proxy.model.approval import Approval, ApprovalState, Binding, sent_by, sha2
 from proxy.model.decision import Decision, Reason, Verdict
 from proxy.model.finding import Alert, Severity
 from proxy.model.ledger import Outcome
-from proxy.model.reasons import reason
 from proxy.model.step import Answer, Step
 from proxy.model.token import new_id
 from proxy.pipeline.document import HTTP_OF
@@ -25,6 +24,11 @@ from proxy.stores.base import Approvals, Ledger
 
 LIFETIME = timedelta(minutes=15)
 PENDING_CAP = 20
+
+_POINTER = (
+    "Nothing was sent. Only an operator can approve this call, as {0} and until {1}; no answer in "
+    "this conversation does. Once it is approved, send exactly the same call again."
+)
 
 
 class ApprovalStore(Approvals, Ledger, Protocol):
@@ -63,6 +67,9 @@ class Approving:
 
     async def find(self, step: Step) -> Step:
         """Return the step with the approval that is valid for exactly this request, if any."""
+        step = replace(step, approval=None) if step.approval else step
+        if step.view is None or not step.view.approvals:
+            return step
         binding = binding_of(step, self._revision())
         standing = await self._store.standing_approval(binding, datetime.now(UTC))
         if standing is None or standing.state is not ApprovalState.APPROVED:
@@ -144,12 +151,11 @@ def _allowed(decision: Decision, approval: Approval) -> Decision:
 
 def _answer(step: Step, standing: Approval) -> Answer:
     _, decision = decided(step)
-    pointer = f"{reason('approval-pending').message} Approval {standing.id}, "
-    pointer += f"open until {_time(standing.expires_at)}."
+    pointer = Reason("approval-pending", _POINTER.format(standing.id, _time(standing.expires_at)))
     return Answer(
         step_id=step.id,
         verdict=decision.verdict.value,
-        reasons=(*decision.reasons, reason("approval-pending", pointer)),
+        reasons=(*decision.reasons, pointer),
         outcome=Outcome.PENDING_APPROVAL,
         http=HTTP_OF[Outcome.PENDING_APPROVAL],
         approval={

@@ -6,7 +6,7 @@ monitors.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,8 @@ from proxy.model.mcp import Era, RpcReply
 from proxy.model.step import Step
 from proxy.pipeline.decide import Decider
 from proxy.pipeline.enforce import enforce
-from proxy.pipeline.inspect import Inspection
+from proxy.pipeline.filter import Filtering
+from proxy.pipeline.masks import RESULT, masked, masks_of
 from proxy.pipeline.methods import is_method
 from proxy.pipeline.resolve import Resolver
 from proxy.pipeline.settle import Settling
@@ -26,6 +27,7 @@ from proxy.upstream.conversation import Conversation
 
 Survey = Callable[[dict[str, Any]], tuple[str, ...]]
 
+_INPUT_REQUESTS = b'"inputRequests"'
 _MALFORMED = RpcReply(error=b'{"code":-32602,"message":"The request cannot be read"}')
 _REFUSED = RpcReply(error=b'{"code":-32010,"message":"The request is refused by policy"}')
 _UNAVAILABLE = RpcReply(error=b'{"code":-32012,"message":"The request cannot be decided now"}')
@@ -46,19 +48,19 @@ class Converse:
         self,
         resolver: Resolver,
         decider: Decider,
-        inspection: Inspection,
         settling: Settling,
         surveys: Surveys,
     ) -> None:
         self.resolver = resolver
         self.decider = decider
-        self.inspection = inspection
         self.settling = settling
         self.surveys = surveys
 
-    def __call__(self, step: Step, client: Conversation) -> "GuardedConversation":
+    def __call__(
+        self, step: Step, client: Conversation, filtering: Filtering
+    ) -> "GuardedConversation":
         """Return the client's end as the server may use it."""
-        return GuardedConversation(self, step, client)
+        return GuardedConversation(self, step, client, filtering)
 
     async def decided(self, step: Step, question: ToolCall) -> Step:
         """Return the step of a server's request that policy allows, with its audit record written.
@@ -81,8 +83,11 @@ class Converse:
 class GuardedConversation:
     """One call's conversation, with policy and monitors in between."""
 
-    def __init__(self, converse: Converse, step: Step, client: Conversation) -> None:
+    def __init__(
+        self, converse: Converse, step: Step, client: Conversation, filtering: Filtering
+    ) -> None:
         self._converse = converse
+        self._filtering = filtering
         self._step = step
         self._client = client
         self.era: Era | None = client.era
@@ -92,12 +97,14 @@ class GuardedConversation:
         self.log_level: str | None = client.log_level
 
     async def tell(self, method: str, params: bytes) -> None:
-        """Pass a notification on. Raises Refused: canary-touched."""
-        await self._converse.inspection.result(self._step, params)
-        await self._client.tell(method, params)
+        """Pass a notification on, filtered. Raises Refused: canary-touched, result-withheld."""
+        await self._client.tell(method, await self._filtering.frame(params))
 
     async def ask(self, method: str, params: bytes) -> RpcReply:
-        """Ask the client what policy lets the server ask. Raises Refused: canary-touched."""
+        """Ask the client what policy lets the server ask; masks of that decision go on the reply.
+
+        Raises Refused: canary-touched, result-withheld.
+        """
         question = self._question(method, params)
         if question is None:
             return _MALFORMED
@@ -107,11 +114,20 @@ class GuardedConversation:
             return _REFUSED
         except StoreUnavailable:
             return _UNAVAILABLE
-        await self._converse.inspection.result(asked, question.arguments)
-        reply = await self._client.ask(method, question.arguments)
-        answered = replace(asked, call=replace(question, arguments=reply.result or b"{}"))
-        await self._converse.inspection.call(answered)
-        return reply
+        reply = await self._client.ask(method, await self._filtering.frame(question.arguments))
+        await self._filtering.answer(reply.result or reply.error or b"{}")
+        return _masked(reply, asked)
+
+    async def check_inputs(self, result: bytes) -> None:
+        """Let policy decide on every request a result holds (MCP 2026-07-28, `inputRequests`).
+
+        Raises Refused when it refuses one: then the client sees none of them.
+        """
+        for method, params in _input_requests(result):
+            question = self._question(method, params)
+            if question is None:
+                raise Refused.because("input-refused")
+            await self._converse.decided(self._step, question)
 
     def _question(self, method: str, params: bytes) -> ToolCall | None:
         """Return a server's request in canonical form, None when it has none."""
@@ -130,3 +146,27 @@ class GuardedConversation:
             urls=self._converse.surveys.urls(members),
             flags=self._converse.surveys.flags(members),
         )
+
+
+def _input_requests(result: bytes) -> Iterator[tuple[str, bytes]]:
+    """Yield method and params of each request in a result; a malformed one has no method."""
+    if _INPUT_REQUESTS not in result:
+        return
+    try:
+        members = json.loads(result)
+    except (ValueError, RecursionError):
+        raise Refused.because("input-refused") from None
+    requests = members.get("inputRequests") if isinstance(members, dict) else None
+    for asked in requests.values() if isinstance(requests, dict) else ():
+        known = asked if isinstance(asked, dict) else {}
+        yield str(known.get("method", "")), json.dumps(known.get("params", {})).encode()
+
+
+def _masked(reply: RpcReply, asked: Step) -> RpcReply:
+    masks = masks_of(asked.decision, RESULT)
+    if reply.result is None or not masks:
+        return reply
+    try:
+        return RpcReply(result=masked(reply.result, masks))
+    except ValueError:
+        raise Refused.because("result-withheld") from None

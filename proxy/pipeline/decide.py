@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from proxy.errors import Refused
+from proxy.model.approval import sent_by, sha256_of
 from proxy.model.session import BudgetView
 from proxy.model.step import Step
 from proxy.observability.metrics import Metrics
@@ -60,7 +61,7 @@ def decision_body(step: Step, revision: str) -> bytes:
         "urls": list(call.urls),
         "flags": list(call.flags),
         "session": _session(step),
-        "approvals": [],
+        "approvals": _approvals(step),
         "epoch": step.epoch,
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "policy_revision": revision,
@@ -101,6 +102,14 @@ def _session(step: Step) -> dict[str, Any]:
             for recent in view.recent
         ],
     }
+
+
+def _approvals(step: Step) -> list[dict[str, str]]:
+    """Tell the approval of this very request; a server's question within a call has none."""
+    approval = step.approval
+    if approval is None or approval.binding.request_sha256 != sha256_of(sent_by(step.call)):
+        return []
+    return [{"id": approval.id, "by": approval.decided_by}]
 
 
 def _budget(view: BudgetView) -> dict[str, int]:

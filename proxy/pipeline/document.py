@@ -28,6 +28,8 @@ def outcome_document(answer: Answer) -> bytes:
         members["is_rpc_error"] = True
     if answer.preview is not None:
         members["preview"] = answer.preview
+    if answer.approval is not None:
+        members["approval"] = answer.approval
     document = json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
     if answer.result is None:
         return document
@@ -36,8 +38,7 @@ def outcome_document(answer: Answer) -> bytes:
 
 def parse_document(document: bytes) -> Answer:
     """Return the answer a stored document stands for. Raises ValueError, KeyError."""
-    members = json.loads(document)
-    result = members.get("result")
+    members, result = _parted(document)
     budget = (members["budget"] or {}).get("risk")
     return Answer(
         step_id=members["step_id"],
@@ -46,7 +47,7 @@ def parse_document(document: bytes) -> Answer:
         outcome=Outcome(members["outcome"]),
         http=HTTP_OF[Outcome(members["outcome"])],
         attempt=members["attempt"],
-        result=None if result is None else json.dumps(result, ensure_ascii=False).encode(),
+        result=result,
         is_error=members["is_error"],
         is_rpc_error=members.get("is_rpc_error", False),
         risk=members["cost"]["risk"],
@@ -65,7 +66,16 @@ HTTP_OF: dict[Outcome, int] = {
     Outcome.DENIED: 403,
     Outcome.PENDING_APPROVAL: 202,
     Outcome.INPUT_REQUIRED: 200,
+    Outcome.PERMITTED: 200,
 }
+
+
+def _parted(document: bytes) -> tuple[dict[str, Any], bytes | None]:
+    """Return the members before the result, and its text: it is last, and not written anew."""
+    head, mark, rest = document.partition(b',"result":')
+    if not mark:
+        return json.loads(document), None
+    return json.loads(head + b"}"), rest[:-1]
 
 
 def _budget(view: BudgetView | None) -> dict[str, Any] | None:

@@ -1,6 +1,7 @@
 """Stages 8 to 10 of a reserved call: lend, send, settle; every way out closes the ledger."""
 
 import asyncio
+from dataclasses import replace
 
 from credentials.base import Lease, LeaseRequest
 from proxy.errors import OutcomeUnknown, Refused, UpstreamFailed
@@ -10,9 +11,9 @@ from proxy.model.kill import KillVerdict
 from proxy.model.ledger import Outcome
 from proxy.model.reasons import reason
 from proxy.model.step import Answer, Step
-from proxy.pipeline.converse import Converse
+from proxy.pipeline.converse import Converse, GuardedConversation
 from proxy.pipeline.dispatch import Dispatch
-from proxy.pipeline.inspect import Inspection
+from proxy.pipeline.filter import Filtering, ResponseFilter
 from proxy.pipeline.lease import Lending
 from proxy.pipeline.settle import Ending, Settling
 from proxy.upstream.base import UpstreamResult
@@ -33,7 +34,7 @@ class Effect:
         self,
         lending: Lending,
         dispatch: Dispatch,
-        inspection: Inspection,
+        response_filter: ResponseFilter,
         settling: Settling,
         kill_switch: KillSwitch,
         converse: Converse,
@@ -41,7 +42,7 @@ class Effect:
         self._converse = converse
         self._lending = lending
         self._dispatch = dispatch
-        self._inspection = inspection
+        self._filter = response_filter
         self._settling = settling
         self._kill_switch = kill_switch
 
@@ -59,10 +60,11 @@ class Effect:
         lease: Lease | None = None
         try:
             lease = await self._lending.mint(step, wanted)
-            conversation = self._converse(step, client)
+            filtering = self._filter.opened(step, lease)
+            conversation = self._converse(step, client, filtering)
             result = await self._dispatch(step, lease, flight, conversation)
             flight.settling()
-            ending = await self._inspected(step, result)
+            ending = await _shown(conversation, filtering, result)
         except Refused as refused:
             ending = _refused(refused, flight)
         except UpstreamFailed:
@@ -79,14 +81,6 @@ class Effect:
         flight.settling()
         return await self._finish(step, ending, flight, lease)
 
-    async def _inspected(self, step: Step, result: UpstreamResult) -> Ending:
-        """Let the monitors see the result before the agent does."""
-        try:
-            await self._inspection.result(step, result.result)
-        except Refused as refused:
-            return Ending(Outcome.DONE, refused.refusal.reasons)
-        return Ending(_outcome_of(result), shown=result)
-
     async def _finish(
         self, step: Step, ending: Ending, flight: Flight, lease: Lease | None
     ) -> Answer:
@@ -99,6 +93,19 @@ class Effect:
             verdict = KillVerdict.NEVER_DISPATCHED if never else _VERDICT_OF[ending.outcome]
             await self._kill_switch.landed(flight, verdict)
         return answer
+
+
+async def _shown(
+    conversation: GuardedConversation, filtering: Filtering, result: UpstreamResult
+) -> Ending:
+    """Let the agent see of a result what it may."""
+    try:
+        await conversation.check_inputs(result.result)
+        shown = await filtering.result(result.result)
+    except Refused as refused:
+        outcome = Outcome.FAILED if result.needs_input else Outcome.DONE
+        return Ending(outcome, refused.refusal.reasons)
+    return Ending(_outcome_of(result), shown=replace(result, result=shown))
 
 
 def _outcome_of(result: UpstreamResult) -> Outcome:

@@ -14,6 +14,8 @@ from proxy.stores.base import Sessions
 
 log = logging.getLogger(__name__)
 
+_LOCKING = frozenset({FindingAction.DENY_AND_LOCK, FindingAction.REDACT_AND_LOCK})
+
 
 class Inspection:
     """Runs the monitors; a finding may deny the call and lock its agent."""
@@ -33,21 +35,22 @@ class Inspection:
     async def call(self, step: Step) -> None:
         """Look at a call. Raises Refused: canary-touched."""
         for monitor in self._monitors:
-            await self._act(step, monitor.on_call(step.call))
+            await self.act(step, monitor.on_call(step.call))
 
     async def result(self, step: Step, result: bytes) -> None:
         """Look at a result. Raises Refused: canary-touched."""
         for monitor in self._monitors:
-            await self._act(step, monitor.on_result(step.call, result))
+            await self.act(step, monitor.on_result(step.call, result))
 
-    async def _act(self, step: Step, finding: Finding | None) -> None:
+    async def act(self, step: Step, finding: Finding | None) -> None:
+        """Do what a finding asks for, and tell people. Raises Refused: canary-touched."""
         if finding is None:
             return
         self._metrics.found(finding.severity)
         now = datetime.now(UTC)
         principal = step.principal
         log.warning("%s", finding.message, extra={"step_id": step.id, "monitor": finding.monitor})
-        if finding.action is FindingAction.DENY_AND_LOCK:
+        if finding.action in _LOCKING:
             await self._store.lock_agent(principal.tenant, principal.agent, finding.message, now)
         await self._raise_alert(
             Alert(

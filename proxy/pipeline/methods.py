@@ -1,4 +1,6 @@
-"""MCP methods other than tools/call, as the resolver sees them: no pin, but a form of their params.
+"""What no server defines, as the resolver sees it: MCP methods, and tools agents run themselves.
+
+Methods other than tools/call have no pin, but a form of their params.
 
 MCP 2025-11-25 and 2026-07-28, server features. Members the forms do not name are let through: the
 protocol adds some, and policy sees them all.
@@ -42,6 +44,9 @@ def is_method(name: str) -> bool:
 
 def definition_of(manifest: ToolManifest) -> ToolDefinition | None:
     """Return the definition of an entry that no server defines, None when one has to."""
+    if manifest.hooks:
+        known = manifest.document.get("input_schema", _form())
+        return ToolDefinition(manifest.tool, b"{}", pin="", input_schema=json.dumps(known).encode())
     if not is_method(manifest.tool):
         return None
     schema = json.dumps(_FORMS.get(manifest.tool, _form())).encode()

@@ -28,6 +28,7 @@ REFUSED_AS: dict[ReserveStatus, str] = {
     ReserveStatus.LOCKED: "agent-locked",
     ReserveStatus.SESSION_CLOSED: "session-closed",
     ReserveStatus.BUDGET_EXHAUSTED: "budget-exhausted",
+    ReserveStatus.APPROVAL_SPENT: "approval-spent",
     ReserveStatus.RUNNING: "idempotency-key-in-use",
     ReserveStatus.MISMATCH: "idempotency-key-reused",
 }
@@ -48,11 +49,7 @@ class Reserving:
         reserved = await self._ledger.reserve(self._reservation(step, wanted))
         if reserved.status is ReserveStatus.RESERVED:
             return None
-        if reserved.status is ReserveStatus.REPLAY:
-            replayed = _replayed(reserved)
-            await self._ledger.record(decision_record(step, datetime.now(UTC)))
-            return replayed
-        raise Refused.because(REFUSED_AS[reserved.status])
+        return await _answered(self._ledger, step, reserved)
 
     def _reservation(self, step: Step, wanted: tuple[str, LeaseRequest] | None) -> Reservation:
         manifest, decision = decided(step)
@@ -65,6 +62,7 @@ class Reserving:
             labels=decision.labels,
             claim=_claim(step),
             credential=_pending(wanted, now),
+            approval=step.approval,
         )
 
     def _holds(self, step: Step, risk: int) -> tuple[Hold, ...]:
@@ -75,6 +73,16 @@ class Reserving:
             Hold(f"session:{step.session.id}", step.session.risk_limit, risk),
             Hold(agent, limits.agent_risk, risk, limits.window_s),
         )
+
+
+async def replay(ledger: Ledger, step: Step) -> Answer | None:
+    """Return the stored answer of a call whose key was used before; None for a new key or none.
+
+    Raises Refused: idempotency-key-in-use, idempotency-key-reused.
+    """
+    claim = _claim(step)
+    known = await ledger.claimed(step.session, claim) if claim else None
+    return None if known is None else await _answered(ledger, step, known)
 
 
 def decided(step: Step) -> tuple[ToolManifest, Decision]:
@@ -138,6 +146,15 @@ def _pending(wanted: tuple[str, LeaseRequest] | None, now: datetime) -> PendingC
     broker, request = wanted
     expires_at = now + timedelta(seconds=request.ttl_s)
     return PendingCredential(request.lease_id, broker, request.audience, request.scope, expires_at)
+
+
+async def _answered(ledger: Ledger, step: Step, reserved: Reserved) -> Answer:
+    """Return a replayed answer, with an audit record of its own. Raises Refused otherwise."""
+    if reserved.status is not ReserveStatus.REPLAY:
+        raise Refused.because(REFUSED_AS[reserved.status])
+    replayed = _replayed(reserved)
+    await ledger.record(decision_record(step, datetime.now(UTC)))
+    return replayed
 
 
 def _replayed(reserved: Reserved) -> Answer:

@@ -9,13 +9,16 @@ from typing import Any
 import jsonschema_rs
 
 from proxy.errors import Refused
-from proxy.model.call import TOOLS_CALL
+from proxy.model.call import TOOLS_CALL, Door
 from proxy.model.step import Step
 from proxy.model.tool import ToolDefinition, ToolManifest
+from proxy.monitors.integrity import Irregularity, irregularities
 from proxy.pipeline.methods import definition_of, is_method
 from proxy.upstream.registry import Registry
 
 log = logging.getLogger(__name__)
+
+SETTLED_S = 2.0
 
 _PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=10_000)
 
@@ -45,6 +48,8 @@ class Resolver:
         definition = self._definition(manifest) if manifest else None
         if manifest is None or definition is None:
             raise Refused.because("unknown-tool")
+        if manifest.hooks and step.call.door is not Door.HOOKS:
+            raise Refused.because("unknown-tool")
         validator = self._validator(definition) if _is_pinned(manifest, definition) else None
         if validator is None:
             raise Refused.because("tool-quarantined")
@@ -55,27 +60,45 @@ class Resolver:
             raise Refused.because("arguments-invalid", _where(error, definition)) from None
         return replace(step, manifest=manifest, definition=definition)
 
+    async def fresh(self, server: str) -> None:
+        """Wait while a server's list of tools is known to be out of date.
+
+        Raises Refused: tool-quarantined, when it changes faster than it can be read.
+        """
+        if await self.unsettled(server):
+            raise Refused.because("tool-quarantined", "The server's list of tools is changing.")
+
+    async def unsettled(self, server: str | None) -> frozenset[str]:
+        """Return the servers, of one or of all, whose tools are not known even after a wait."""
+        return await self._registry.unsettled(server, SETTLED_S)
+
+    @property
+    def manifests(self) -> Mapping[tuple[str, str], ToolManifest]:
+        """The manifests in force; a new bundle brings another mapping."""
+        return self._manifests
+
     def offered(self, server: str | None) -> frozenset[tuple[str, str]]:
-        """Return server and method of every manifest entry, of one server or of all."""
+        """Return server and method of every entry that is carried, of one server or of all."""
         return frozenset(
             (name, entry if is_method(entry) else TOOLS_CALL)
-            for name, entry in self._manifests
-            if server in (None, name)
+            for (name, entry), manifest in self._manifests.items()
+            if server in (None, name) and not manifest.hooks
         )
 
     def input_schema(self, server: str, tool: str) -> bytes | None:
         """Return the pinned schema of a tool's arguments, None when it cannot be called."""
         manifest = self._manifests.get((server, tool))
         definition = self._definition(manifest) if manifest else None
-        if manifest is None or definition is None or not _is_pinned(manifest, definition):
+        if manifest is None or manifest.hooks or definition is None:
             return None
-        return definition.input_schema
+        return definition.input_schema if _is_pinned(manifest, definition) else None
 
     def healthy(self) -> list[tuple[ToolManifest, ToolDefinition]]:
         """Return the tools that can be called now, sorted by name."""
         pairs = (
             (manifest, self._registry.definition(*key))
-            for key, manifest in sorted(self._manifests.items())
+            for key, manifest in sorted(self._manifests.items(), key=lambda item: item[0])
+            if not manifest.hooks
         )
         return [
             (manifest, definition)
@@ -96,6 +119,10 @@ class Resolver:
             if definition is not None and not _is_pinned(manifest, definition)
         )
 
+    def irregularities(self) -> tuple[Irregularity, ...]:
+        """Return everything that is wrong with what servers offer, drift included."""
+        return irregularities(self._manifests, self.drifted(), self._registry.listed())
+
     def _definition(self, manifest: ToolManifest) -> ToolDefinition | None:
         known = definition_of(manifest)
         return known or self._registry.definition(manifest.server, manifest.tool)
@@ -115,8 +142,8 @@ class Resolver:
 
 
 def _is_pinned(manifest: ToolManifest, definition: ToolDefinition) -> bool:
-    """HTTP tools and methods are defined by the manifest itself; other tools need their pin."""
-    if manifest.http is not None or is_method(manifest.tool):
+    """Whether a tool is as it was reviewed; what the manifest itself defines needs no pin."""
+    if manifest.http is not None or manifest.hooks or is_method(manifest.tool):
         return True
     return manifest.pin == definition.pin
 

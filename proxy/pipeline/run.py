@@ -1,27 +1,33 @@
 """The walk of one tool call, in one function you can read aloud."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from proxy.errors import BadRequest, Refused, StoreUnavailable
 from proxy.killswitch.inflight import Flight, InFlight
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.call import Door, ToolCall
+from proxy.model.decision import Verdict
 from proxy.model.kill import KillVerdict, Scope, scopes_of
 from proxy.model.ledger import Outcome
 from proxy.model.mcp import Notification
 from proxy.model.step import Answer, Step
 from proxy.model.token import new_id
+from proxy.model.tool import ToolManifest
 from proxy.observability.metrics import Metrics
 from proxy.pipeline.admit import Admission
+from proxy.pipeline.approve import Approving
 from proxy.pipeline.authenticate import Authenticator, Caller
 from proxy.pipeline.decide import Decider
 from proxy.pipeline.effect import Effect
 from proxy.pipeline.enforce import enforce
+from proxy.pipeline.hooked import HookSessions
+from proxy.pipeline.health import Health
 from proxy.pipeline.inspect import Inspection
 from proxy.pipeline.lease import Lending
+from proxy.pipeline.permit import Permits, Wanted, masked_call
 from proxy.pipeline.reserve import Reserving
 from proxy.pipeline.resolve import Resolver
 from proxy.pipeline.sessions import OpenedSession, SessionDesk, SessionRequest, agent_scopes
@@ -40,6 +46,7 @@ class Stages:
     admit: Admission
     inspect: Inspection
     resolve: Resolver
+    approve: Approving
     decide: Decider
     lend: Lending
     reserve: Reserving
@@ -48,6 +55,17 @@ class Stages:
     visible: Visibility
     desk: SessionDesk
     watch: Watching
+    hooked: HookSessions
+    permit: Permits
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The lower half of the walk: who reserves, and what is done then."""
+
+    reserve: Callable[[Step, Wanted], Awaitable[Answer | None]]
+    go: Callable[[Step, Wanted, Flight], Awaitable[Answer]]
 
 
 class Pipeline:
@@ -70,22 +88,42 @@ class Pipeline:
     ) -> Answer:
         """Carry one call down the walk and back. Every refusal is an answer.
 
-        `conversation` is the client's end while the call runs; without one it hears nothing.
+        `conversation` is the client's end while the call runs; without one it hears nothing. A call
+        that a hook announced belongs to the session of that hook.
 
         Raises CancelledError when the client goes away; the ledger is closed before.
         """
-        step = Step(
-            id=new_id("stp"),
-            call=call,
-            principal=caller.principal,
-            session=caller.session,
-            epoch=self._kill_switch.state.epoch,
-            mode=caller.session.mode,
-        )
+        caller = await self._stages.hooked.joined(caller, call)
+        client = conversation or Silence(caller.session.id)
+        stages = self._stages
+
+        async def send(step: Step, wanted: Wanted, flight: Flight) -> Answer:
+            return await stages.effect(step, wanted, flight, client)
+
+        return await self._walked(caller, call, Way(stages.reserve, send))
+
+    async def permit(self, caller: Caller, call: ToolCall, *, carried: bool = False) -> Answer:
+        """Take a call that an agent asks about by a hook down to a durable intent; send nothing.
+
+        `carried`: the agent will send it through a door of ours, where it is decided again and
+        becomes a step; here its decision is only recorded.
+        """
+        permit = self._stages.permit
+        way = Way(permit.look if carried else permit.reserve, self._begin)
+        return await self._walked(caller, call, way)
+
+    async def _begin(self, step: Step, _wanted: Wanted, flight: Flight) -> Answer:
+        try:
+            return await self._stages.permit.begin(step, flight)
+        except Refused as refused:
+            await self._stages.settle.abandon(step)
+            return await self._refuse(step, refused, flight)
+
+    async def _walked(self, caller: Caller, call: ToolCall, way: Way) -> Answer:
+        step = self._step(caller, call)
         with self._metrics.in_flight(), self._flights.track(step.id, step.scopes) as flight:
             try:
-                client = conversation or Silence(caller.session.id)
-                answer = await self._walk(step, flight, client)
+                answer = await self._walk(step, flight, way)
             except StoreUnavailable:
                 answer = store_unavailable(step, sent=flight.sent)
         self._metrics.answered(answer.outcome, call.door, call.resource_id)
@@ -93,18 +131,17 @@ class Pipeline:
             self._metrics.refused(answer.reasons[0].id)
         return answer
 
-    async def _walk(self, step: Step, flight: Flight, client: Conversation) -> Answer:
+    async def _walk(self, step: Step, flight: Flight, way: Way) -> Answer:
         stages = self._stages
         try:
             step = await stages.admit(step)
             await stages.inspect.call(step)
-            step = stages.resolve(step)
-            step = await stages.decide(step)
+            step = await self._decided(step)
             has_effect = enforce(step)
             wanted = stages.lend.request(step)
             if not has_effect:
                 return await stages.settle.preview(step, stages.lend.preview(wanted))
-            replayed = await stages.reserve(step, wanted)
+            replayed = await way.reserve(step, wanted)
             if replayed is not None:
                 return replayed
         except Refused as refused:
@@ -116,19 +153,55 @@ class Pipeline:
             if not is_cut:
                 raise
             return await self._refuse(step, Refused.because(flight.cause), flight)
-        return await stages.effect(step, wanted, flight, client)
+        return await way.go(step, wanted, flight)
+
+    async def _decided(self, step: Step) -> Step:
+        """Resolve and decide; what a hook has to change in its call is decided on as changed."""
+        stages = self._stages
+        await stages.resolve.fresh(step.call.server)
+        step = await stages.approve.find(stages.resolve(step))
+        step = stages.approve.apply(await stages.decide(step))
+        changed = masked_call(step)
+        if changed is None:
+            return step
+        await stages.settle.asked(step)
+        step = await stages.approve.find(stages.resolve(replace(step, call=changed)))
+        step = stages.approve.apply(await stages.decide(step))
+        if masked_call(step) is not None:
+            raise Refused.because("obligation-unknown")
+        return step
+
+    def _step(self, caller: Caller, call: ToolCall) -> Step:
+        return Step(
+            id=new_id("stp"),
+            call=call,
+            principal=caller.principal,
+            session=caller.session,
+            epoch=self._kill_switch.state.epoch,
+            mode=caller.session.mode,
+        )
 
     async def _refuse(self, step: Step, refused: Refused, flight: Flight) -> Answer:
         flight.settling()
         if flight.killed_by:
             await self._kill_switch.landed(flight, KillVerdict.NEVER_DISPATCHED)
+        if refused.refusal.verdict is Verdict.HOLD:
+            return await self._stages.approve.hold(step)
         return await self._stages.settle.refuse(step, refused)
 
     async def visible(self, caller: Caller, server: str | None) -> tuple[VisibleTool, ...]:
-        """Return the tools this caller may see. Raises Refused: killed, policy-unavailable."""
-        if self._kill_switch.covers(_scopes(caller)):
-            raise Refused.because("killed")
-        return await self._stages.visible(caller, server)
+        """Return the tools whose calls would not be refused whatever their arguments (I21).
+
+        Raises Refused as every call would be: killed, draining, agent-locked, policy-unavailable.
+        """
+        stages = self._stages
+        _, mode = await stages.admit.standing(caller.principal, caller.session, _scopes(caller))
+        tools = await stages.visible(caller, server, mode)
+        return tuple(tool for tool in tools if not self._kill_switch.covers((tool.scope,)))
+
+    def manifests(self) -> Mapping[tuple[str, str], ToolManifest]:
+        """Return the reviewed manifests by server and tool; a reload makes another mapping."""
+        return self._stages.resolve.manifests
 
     def offered(self, server: str | None) -> frozenset[tuple[str, str]]:
         """Return server and MCP method of every manifest entry, of one server or of all."""
@@ -149,6 +222,20 @@ class Pipeline:
         """Let servers close what they keep for a client's session that has ended."""
         await self._stages.watch.forget(session)
 
+    async def check(self, caller: Caller) -> None:
+        """Look whether an agent may go on. Raises Refused: killed, draining, agent-locked."""
+        await self._stages.admit(self._step(caller, ToolCall("", "", b"{}", Door.HOOKS)))
+
+    @property
+    def hooked(self) -> HookSessions:
+        """The sessions and tool uses that agents with hooks name themselves."""
+        return self._stages.hooked
+
+    @property
+    def permits(self) -> Permits:
+        """What agents with hooks say of the tools they ran."""
+        return self._stages.permit
+
     async def reject(self, error: BadRequest, caller: Caller | None, door: Door) -> None:
         """Write the audit record of a malformed request. Raises StoreUnavailable."""
         await self._stages.settle.reject(error, caller, door, self._kill_switch.state.epoch)
@@ -158,7 +245,7 @@ class Pipeline:
 
         Raises Refused: not-authenticated, killed, draining, agent-locked, too-many-sessions.
         """
-        principal = self._stages.authenticate.principal(token)
+        principal = await self._stages.authenticate.principal(token)
         if self._kill_switch.covers(agent_scopes(principal)):
             raise Refused.because("killed")
         if self._stages.admit.draining:
@@ -182,6 +269,10 @@ class Pipeline:
     def ready(self) -> bool:
         """Whether new calls are taken."""
         return not self._stages.admit.draining
+
+    async def healthy(self) -> bool:
+        """Whether new calls are taken, by a ledger that writes and a policy that answers."""
+        return self.ready() and await self._stages.health()
 
 
 def _scopes(caller: Caller) -> tuple[Scope, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from proxy.errors import Refused
+from proxy.model.hook import HookKey
 from proxy.model.kill import GLOBAL, Scope, ScopeKind
 from proxy.model.ledger import Limits
 from proxy.model.session import BudgetView, Mode, Principal, Session, SessionState
@@ -66,6 +67,11 @@ class SessionDesk:
             session = await self._store.open_session(fresh, None, OPEN_SESSIONS_CAP)
             self._implicit[key] = session
         return session
+
+    def named(self, principal: Principal, key: HookKey) -> Session:
+        """Return a new session for the name an agent has for it; it is not stored yet."""
+        asked = SessionRequest(purpose=f"{key.client} {key.session}")
+        return self._fresh(principal, asked, implicit=False)
 
     async def end(self, principal: Principal, session_id: str) -> None:
         """End a session of this agent. Raises Refused: session-closed when it has none such."""

@@ -69,6 +69,10 @@ class Settling:
         await asyncio.shield(self._settle(settlement))
         return answer
 
+    async def observe(self, settlement: Settlement) -> None:
+        """Settle a step that nobody waits for. Raises StoreUnavailable; shielded as well."""
+        await asyncio.shield(self._settle(settlement))
+
     async def abandon(self, step: Step) -> None:
         """Close the reservation of a step that was cut while it was being written, if it was."""
         if step.decision is not None:

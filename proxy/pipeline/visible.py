@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from proxy.model.kill import Scope, ScopeKind
+from proxy.model.session import Mode
 from proxy.model.tool import ToolDefinition, ToolManifest
 from proxy.pdp.decision import DecisionPoint
 from proxy.pipeline.authenticate import Caller
@@ -17,6 +19,11 @@ class VisibleTool:
     server: str
     definition: ToolDefinition
 
+    @property
+    def scope(self) -> Scope:
+        """What a kill of this tool covers."""
+        return Scope(ScopeKind.TOOL, f"{self.server}/{self.definition.name}")
+
 
 class Visibility:
     """Filters tools/list by the same policy that decides tools/call."""
@@ -25,12 +32,22 @@ class Visibility:
         self._resolver = resolver
         self._policy = policy
 
-    async def __call__(self, caller: Caller, server: str | None) -> tuple[VisibleTool, ...]:
-        """Return the visible tools, sorted. Raises Refused: policy-unavailable."""
-        offered = [pair for pair in self._resolver.healthy() if server in (None, pair[0].server)]
+    async def __call__(
+        self, caller: Caller, server: str | None, mode: Mode
+    ) -> tuple[VisibleTool, ...]:
+        """Return the tools visible in the mode that calls would run in, sorted.
+
+        Raises Refused: policy-unavailable.
+        """
+        unknown = await self._resolver.unsettled(server)
+        offered = [
+            (manifest, definition)
+            for manifest, definition in self._resolver.healthy()
+            if server in (None, manifest.server) and manifest.server not in unknown
+        ]
         if not offered:
             return ()
-        body = visible_body(caller, [manifest for manifest, _ in offered])
+        body = visible_body(caller, [manifest for manifest, _ in offered], mode)
         allowed = await self._policy.visible(body)
         return tuple(
             VisibleTool(manifest.server, definition)
@@ -39,7 +56,7 @@ class Visibility:
         )
 
 
-def visible_body(caller: Caller, manifests: list[ToolManifest]) -> bytes:
+def visible_body(caller: Caller, manifests: list[ToolManifest], mode: Mode) -> bytes:
     """Build the question for `data.detent.main.visible`."""
     question: dict[str, Any] = {
         "subject": subject(caller),
@@ -54,7 +71,7 @@ def visible_body(caller: Caller, manifests: list[ToolManifest]) -> bytes:
             }
             for manifest in manifests
         ],
-        "context": {"session": {"id": caller.session.id, "mode": caller.session.mode.value}},
+        "context": {"session": {"id": caller.session.id, "mode": mode.value}},
     }
     return json.dumps({"input": question}, separators=(",", ":")).encode()
 

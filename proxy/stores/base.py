@@ -7,10 +7,20 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
+from proxy.model.approval import Approval, ApprovalState, Binding, Ruling
 from proxy.model.finding import Alert
+from proxy.model.hook import HookKey
 from proxy.model.kill import KillEntry, KillOrder, KillVerdict, Scope
-from proxy.model.ledger import DecisionRecord, Limits, Reservation, Reserved, Settlement, StepRow
-from proxy.model.session import Session, SessionView
+from proxy.model.ledger import (
+    Claim,
+    DecisionRecord,
+    Limits,
+    Reservation,
+    Reserved,
+    Settlement,
+    StepRow,
+)
+from proxy.model.session import ALL_TENANTS, Session, SessionView
 
 
 class Sessions(Protocol):
@@ -36,8 +46,10 @@ class Sessions(Protocol):
         """End a session; ending one again changes nothing."""
         ...
 
-    async def sessions(self, limit: int) -> tuple[Session, ...]:
-        """Return the newest sessions, open ones first."""
+    async def sessions(
+        self, limit: int, tenants: Sequence[str] = (ALL_TENANTS,)
+    ) -> tuple[Session, ...]:
+        """Return the newest sessions of these tenants, open ones first; no tenant, no session."""
         ...
 
     async def view(self, session: Session, limits: Limits, at: datetime) -> SessionView:
@@ -61,6 +73,34 @@ class Sessions(Protocol):
         ...
 
 
+class Hooks(Protocol):
+    """Sessions as agents with hooks name them, and the tool uses that join a hook to a call."""
+
+    async def hook_session(self, tenant: str, agent: str, key: HookKey) -> Session | None:
+        """Return the newest session of that name, whatever its state."""
+        ...
+
+    async def open_hook_session(self, session: Session, key: HookKey, cap: int) -> Session:
+        """Store a session under a name, or return the open one of that name.
+
+        `cap` is that of `open_session`; idle sessions of that kind end before it refuses. Raises
+        Refused: agent-locked, too-many-sessions.
+        """
+        ...
+
+    async def announce(self, session: Session, tool_use_id: str, at: datetime) -> None:
+        """Say that a tool use will come as a call of this session; the first word stands."""
+        ...
+
+    async def carry(self, tenant: str, agent: str, tool_use_id: str) -> Session | None:
+        """Note that a tool use came as a call; return the session it was announced in, if any."""
+        ...
+
+    async def is_carried(self, tenant: str, agent: str, tool_use_id: str) -> bool | None:
+        """Whether an announced tool use came as a call; None when nobody announced it."""
+        ...
+
+
 class Ledger(Protocol):
     """Intents before effects, outcomes after them."""
 
@@ -69,8 +109,16 @@ class Ledger(Protocol):
 
         Order inside: idempotency claim (a replay is answered even when killed later), session
         open, agent unlocked, no kill covers `scopes` (active, or newer than the intent's epoch),
-        budgets have room, then write.
+        budgets have room, the approval it names is used up, then write.
         """
+        ...
+
+    async def claimed(self, session: Session, claim: Claim) -> Reserved | None:
+        """Return how a reservation with this key would be answered, None for a new key."""
+        ...
+
+    async def step_of(self, session: Session, key: str) -> StepRow | None:
+        """Return the step of a session that claimed this idempotency key."""
         ...
 
     async def mark_sending(self, step_id: str) -> None:
@@ -90,13 +138,53 @@ class Ledger(Protocol):
         ...
 
     async def steps(
-        self, session_id: str | None, states: Sequence[str], limit: int
+        self,
+        session_id: str | None,
+        states: Sequence[str],
+        limit: int,
+        tenants: Sequence[str] = (ALL_TENANTS,),
     ) -> tuple[StepRow, ...]:
-        """Return steps, newest first; empty `states` means all."""
+        """Return steps of these tenants, newest first; empty `states` means all states."""
         ...
 
     async def decisions(self, limit: int, tenants: Sequence[str]) -> tuple[DecisionRecord, ...]:
         """Return audit records, newest first; `("*",)` means every tenant."""
+        ...
+
+
+class Approvals(Protocol):
+    """What operators are asked, and what they said. Their use is part of `Ledger.reserve`.
+
+    An approval is overtaken, and as good as expired, once a kill or a lift of its scopes is newer
+    than its epoch. One that is read has the state it is in at the time given.
+    """
+
+    async def ask_approval(self, asked: Approval, cap: int) -> Approval | None:
+        """Store a pending approval, or return the one that stands for the same binding.
+
+        None when the agent has `cap` of them pending already.
+        """
+        ...
+
+    async def standing_approval(self, binding: Binding, at: datetime) -> Approval | None:
+        """Return the approval for exactly this binding: pending, approved or denied, in its time.
+
+        Used, expired and overtaken ones do not stand.
+        """
+        ...
+
+    async def approval(self, approval_id: str, at: datetime) -> Approval | None:
+        """Return an approval."""
+        ...
+
+    async def approvals(
+        self, state: ApprovalState | None, tenants: Sequence[str], limit: int, at: datetime
+    ) -> tuple[Approval, ...]:
+        """Return approvals, newest first; `("*",)` means every tenant, no state every state."""
+        ...
+
+    async def rule_approval(self, ruling: Ruling) -> bool:
+        """Approve or deny a pending approval; False when it is not pending (any more)."""
         ...
 
 
@@ -140,7 +228,7 @@ class Outbox(Protocol):
         ...
 
 
-class Store(Sessions, Ledger, KillLog, Outbox, Protocol):
+class Store(Sessions, Hooks, Ledger, Approvals, KillLog, Outbox, Protocol):
     """All of the above, with a life."""
 
     async def open(self) -> None:

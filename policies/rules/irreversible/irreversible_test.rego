@@ -7,10 +7,10 @@ test_what_cannot_be_undone_is_held if {
 	fixtures.ids(irreversible.hold) == {"approval-required"} with input as fixtures.to({"effect": "irreversible"})
 }
 
-test_an_approval_changes_nothing_yet if {
+test_an_approval_is_not_for_the_rule_to_weigh if {
 	given := json.patch(
 		fixtures.to({"effect": "irreversible"}),
-		[{"op": "add", "path": "/context/approvals", "value": [{"id": "apr_1"}]}],
+		[{"op": "add", "path": "/context/approvals", "value": [{"id": "apr_1", "by": "oncall"}]}],
 	)
 	fixtures.ids(irreversible.hold) == {"approval-required"} with input as given
 }

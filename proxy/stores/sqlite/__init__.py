@@ -7,6 +7,8 @@ lock        one process at a time
 schema      migrations, with a backup before each upgrade
 sessions    sessions and tokens; agents: locks, labels, dry-run toggles; view: for decisions
 ledger      steps and audit records; intents: reserve and settle; budgets: points of risk
+hooks       sessions and tool uses by the names agents with hooks give them
+approvals   what operators are asked, what they said, and its one use
 kill_log    kills and lifts by epoch
 outbox      alerts until they are delivered
 rows        rows to frozen dataclasses and back

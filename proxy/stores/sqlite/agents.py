@@ -3,9 +3,11 @@
 import json
 import sqlite3
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from proxy.model.kill import Scope, ScopeKind, scopes_of
+from proxy.model.session import Session
 from proxy.stores.sqlite.rows import micros, scope_key, scope_of
 
 _LOCK_REASON = "SELECT reason FROM agent_locks WHERE tenant = ? AND agent = ?"
@@ -27,7 +29,9 @@ _TOGGLES = "SELECT scope FROM dry_run_toggles ORDER BY scope"
 _STANDING = """
 SELECT (SELECT reason FROM agent_locks WHERE tenant = ?1 AND agent = ?2),
        (SELECT json_group_array(label) FROM agent_labels WHERE tenant = ?1 AND agent = ?2),
-       EXISTS (SELECT 1 FROM dry_run_toggles WHERE scope IN (?3, ?4, ?5, ?6))
+       EXISTS (SELECT 1 FROM dry_run_toggles WHERE scope IN (?3, ?4, ?5, ?6)),
+       EXISTS (SELECT 1 FROM approvals
+               WHERE tenant = ?1 AND agent = ?2 AND expires_at > ?7 AND state <> 'used')
 """
 
 
@@ -74,11 +78,20 @@ def dry_run_scopes(connection: sqlite3.Connection) -> tuple[Scope, ...]:
     return tuple(scope_of(key) for (key,) in connection.execute(_TOGGLES).fetchall())
 
 
-def standing(
-    connection: sqlite3.Connection, tenant: str, agent: str, session_id: str
-) -> tuple[str | None, tuple[str, ...], bool]:
-    """Return (reason of the lock, labels, whether a dry-run toggle covers the session)."""
-    scopes = map(scope_key, scopes_of(tenant, agent, session_id))
-    row = connection.execute(_STANDING, (tenant, agent, *scopes)).fetchall()
-    ((reason, labels, dry_run),) = row
-    return reason, tuple(json.loads(labels)), bool(dry_run)
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What follows an agent: why it is locked, its labels, its previews, its open approvals."""
+
+    locked: str | None
+    labels: tuple[str, ...]
+    dry_run: bool
+    approvals: bool
+
+
+def standing(connection: sqlite3.Connection, session: Session, at_us: int) -> Standing:
+    """Return how the agent of a session stands; dry run is that session's."""
+    tenant, agent = session.tenant, session.agent
+    scopes = map(scope_key, scopes_of(tenant, agent, session.id))
+    rows = connection.execute(_STANDING, (tenant, agent, *scopes, at_us)).fetchall()
+    ((reason, labels, dry_run, approvals),) = rows
+    return Standing(reason, tuple(json.loads(labels)), bool(dry_run), bool(approvals))

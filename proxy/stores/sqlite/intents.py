@@ -62,6 +62,7 @@ UPDATE steps SET state = ?, detail = ?, settled_at = ?,
                  answer = CASE WHEN idempotency_key IS NOT NULL THEN coalesce(?, answer) END
 WHERE seq = ?
 """
+_SPENT = "UPDATE steps SET holds = '[]' WHERE seq = ?"
 _FINAL = (IntentState.DONE, IntentState.FAILED)
 _SETTLED = (*_FINAL, IntentState.UNKNOWN)
 
@@ -107,13 +108,18 @@ def settle(connection: sqlite3.Connection, settlement: Settlement) -> None:
     if settlement.state not in _SETTLED:
         raise ValueError("A step is settled as done, failed or unknown.")
     rows = connection.execute(_STEP, (settlement.step_id,)).fetchall()
-    if not rows or rows[0][0] in (*_FINAL, settlement.state):
+    if not rows or rows[0][0] in _FINAL:
+        return
+    if rows[0][0] == settlement.state and not settlement.spent:
         return
     ((_state, step, tenant, agent, holds),) = rows
     at_us = micros(settlement.at)
     outcome = (settlement.state, settlement.detail, at_us, settlement.answer)
     connection.execute(_SETTLE, (*outcome, step))
-    budgets.settle(connection, holds, settlement.state, at_us)
+    spends = IntentState.DONE if settlement.spent else settlement.state
+    budgets.settle(connection, holds, spends, at_us)
+    if settlement.spent:
+        connection.execute(_SPENT, (step,))
     agents.add_labels(connection, tenant, agent, settlement.labels)
     connection.execute(_END_CREDENTIAL, (step,))
 

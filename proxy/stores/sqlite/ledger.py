@@ -2,12 +2,13 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
 from proxy.model.ledger import (
+    Claim,
     DecisionRecord,
     IntentState,
     Reservation,
@@ -15,7 +16,7 @@ from proxy.model.ledger import (
     Settlement,
     StepRow,
 )
-from proxy.model.session import ALL_TENANTS
+from proxy.model.session import ALL_TENANTS, Session
 from proxy.stores.sqlite import intents
 from proxy.stores.sqlite.database import Tables
 from proxy.stores.sqlite.rows import decision_of, micros, step_of
@@ -36,18 +37,26 @@ SELECT * FROM step_rows
 WHERE state <> 'done' AND state <> 'failed'
       AND state IN (SELECT value FROM json_each(:states))
       AND (:session IS NULL OR session_id = :session)
+      AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
 ORDER BY seq DESC LIMIT :limit
 """
 _STEPS_OF_SESSION = """
 SELECT * FROM step_rows
 WHERE session_id = :session
       AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
+      AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
 ORDER BY number DESC LIMIT :limit
 """
 _STEPS = """
 SELECT * FROM step_rows
-WHERE :states = '[]' OR state IN (SELECT value FROM json_each(:states))
+WHERE (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
+      AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
 ORDER BY seq DESC LIMIT :limit
+"""
+_CLAIMED_BY = """
+SELECT * FROM step_rows
+WHERE seq = (SELECT seq FROM steps
+             WHERE tenant = ? AND agent = ? AND session_id = ? AND idempotency_key = ?)
 """
 _DECISIONS = "SELECT * FROM decision_rows ORDER BY seq DESC LIMIT ?"
 _DECISIONS_OF = "SELECT * FROM decision_rows WHERE tenant = ? ORDER BY seq DESC LIMIT ?"
@@ -63,6 +72,16 @@ class LedgerTables(Tables):
         the step afterwards closes one and does nothing when there is none.
         """
         return await self._database.write(partial(intents.reserve, reservation=reservation))
+
+    async def claimed(self, session: Session, claim: Claim) -> Reserved | None:
+        """See the port."""
+        owner = (session.tenant, session.agent, session.id)
+        return self._database.read(partial(intents.claimed, owner=owner, claim=claim))
+
+    async def step_of(self, session: Session, key: str) -> StepRow | None:
+        """See the port."""
+        owner = (session.tenant, session.agent, session.id, key)
+        return self._database.read(partial(_step_of, claim=owner))
 
     async def mark_sending(self, step_id: str) -> None:
         """See the port. Raises StoreUnavailable when the step is not an open intent."""
@@ -81,16 +100,31 @@ class LedgerTables(Tables):
         return await self._database.write(partial(_to_unknown, at_us=micros(at)))
 
     async def steps(
-        self, session_id: str | None, states: Sequence[str], limit: int
+        self,
+        session_id: str | None,
+        states: Sequence[str],
+        limit: int,
+        tenants: Sequence[str] = (ALL_TENANTS,),
     ) -> tuple[StepRow, ...]:
         """See the port."""
+        asked = {
+            "session": session_id,
+            "states": json.dumps([*states]),
+            "tenants": None if ALL_TENANTS in tenants else json.dumps([*tenants]),
+            "limit": limit,
+        }
         return await self._database.read_list(
-            partial(_steps, session_id=session_id, states=states, limit=limit)
+            partial(_steps, sql=_steps_sql(session_id, states), asked=asked)
         )
 
     async def decisions(self, limit: int, tenants: Sequence[str]) -> tuple[DecisionRecord, ...]:
         """See the port; no tenant means no record."""
         return await self._database.read_list(partial(_decisions, limit=limit, tenants=tenants))
+
+
+def _step_of(connection: sqlite3.Connection, claim: tuple[str, str, str, str]) -> StepRow | None:
+    rows = connection.execute(_CLAIMED_BY, claim).fetchall()
+    return step_of(rows[0]) if rows else None
 
 
 def _to_unknown(connection: sqlite3.Connection, at_us: int) -> tuple[StepRow, ...]:
@@ -99,14 +133,15 @@ def _to_unknown(connection: sqlite3.Connection, at_us: int) -> tuple[StepRow, ..
     return tuple(replace(step_of(row), state=IntentState.UNKNOWN, detail=STOPPED) for row in rows)
 
 
-def _steps(
-    connection: sqlite3.Connection, session_id: str | None, states: Sequence[str], limit: int
-) -> tuple[StepRow, ...]:
-    asked = {"session": session_id, "states": json.dumps([*states]), "limit": limit}
+def _steps_sql(session_id: str | None, states: Sequence[str]) -> str:
     if states and _UNSETTLED.issuperset(states):
-        sql = _STEPS_UNSETTLED
-    else:
-        sql = _STEPS if session_id is None else _STEPS_OF_SESSION
+        return _STEPS_UNSETTLED
+    return _STEPS if session_id is None else _STEPS_OF_SESSION
+
+
+def _steps(
+    connection: sqlite3.Connection, sql: str, asked: Mapping[str, object]
+) -> tuple[StepRow, ...]:
     return tuple(step_of(row) for row in connection.execute(sql, asked).fetchall())
 
 

@@ -1,6 +1,7 @@
 """Sessions and their tokens, and the agents that own them."""
 
 import asyncio
+import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
@@ -9,7 +10,7 @@ from functools import partial
 from proxy.errors import Refused
 from proxy.model.kill import Scope
 from proxy.model.ledger import Limits
-from proxy.model.session import Session, SessionView
+from proxy.model.session import ALL_TENANTS, Session, SessionView
 from proxy.stores.sqlite import agents
 from proxy.stores.sqlite.database import Database, Tables
 from proxy.stores.sqlite.rows import micros, session_of, session_values
@@ -38,6 +39,10 @@ INSERT INTO sessions (id, tenant, agent, mode, opened_at, expires_at, risk_limit
 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 """
 _NEWEST = "SELECT * FROM session_rows ORDER BY state DESC, opened_at DESC LIMIT ?"
+_NEWEST_OF = """
+SELECT * FROM session_rows WHERE tenant IN (SELECT value FROM json_each(?))
+ORDER BY state DESC, opened_at DESC LIMIT ?
+"""
 
 
 class SessionTables(Tables):
@@ -58,7 +63,7 @@ class SessionTables(Tables):
             if standing is not None:
                 return standing
         return await self._database.write(
-            partial(_open, session=session, token_sha256=token_sha256, cap=cap)
+            partial(store_session, session=session, token_sha256=token_sha256, cap=cap)
         )
 
     async def session_by_token(self, token_sha256: str) -> Session | None:
@@ -81,9 +86,11 @@ class SessionTables(Tables):
         """See the port. Shielded: a caller that is cancelled leaves no open session cached."""
         await asyncio.shield(self._end_session(session_id, at))
 
-    async def sessions(self, limit: int) -> tuple[Session, ...]:
+    async def sessions(
+        self, limit: int, tenants: Sequence[str] = (ALL_TENANTS,)
+    ) -> tuple[Session, ...]:
         """See the port."""
-        return await self._database.read_list(partial(_newest, limit=limit))
+        return await self._database.read_list(partial(_newest, limit=limit, tenants=tenants))
 
     async def view(self, session: Session, limits: Limits, at: datetime) -> SessionView:
         """See the port."""
@@ -120,8 +127,14 @@ def _one(connection: sqlite3.Connection, sql: str, key: str) -> Session | None:
     return session_of(rows[0]) if rows else None
 
 
-def _newest(connection: sqlite3.Connection, limit: int) -> tuple[Session, ...]:
-    return tuple(session_of(row) for row in connection.execute(_NEWEST, (limit,)).fetchall())
+def _newest(
+    connection: sqlite3.Connection, limit: int, tenants: Sequence[str]
+) -> tuple[Session, ...]:
+    if ALL_TENANTS in tenants:
+        found = connection.execute(_NEWEST, (limit,))
+    else:
+        found = connection.execute(_NEWEST_OF, (json.dumps([*tenants]), limit))
+    return tuple(session_of(row) for row in found.fetchall())
 
 
 def _open_implicit(connection: sqlite3.Connection, session: Session) -> Session | None:
@@ -133,9 +146,10 @@ def _open_implicit(connection: sqlite3.Connection, session: Session) -> Session 
     return session_of(rows[0]) if rows else None
 
 
-def _open(
+def store_session(
     connection: sqlite3.Connection, session: Session, token_sha256: str | None, cap: int
 ) -> Session:
+    """Store a session, or return the implicit one that is open; see the port for refusals."""
     standing = _open_implicit(connection, session)
     if session.implicit and standing is not None:
         return standing

@@ -3,7 +3,9 @@
 import sqlite3
 from pathlib import Path
 
+from proxy.stores.sqlite.approvals import ApprovalTables
 from proxy.stores.sqlite.database import Database
+from proxy.stores.sqlite.hooks import HookTables
 from proxy.stores.sqlite.kill_log import KillTables
 from proxy.stores.sqlite.ledger import LedgerTables
 from proxy.stores.sqlite.outbox import OutboxTables
@@ -12,7 +14,9 @@ from proxy.stores.sqlite.sessions import SessionTables
 _BEAT = "UPDATE pulse SET beats = beats + 1 WHERE id = 1"
 
 
-class SqliteStore(SessionTables, LedgerTables, KillTables, OutboxTables):
+class SqliteStore(
+    SessionTables, HookTables, LedgerTables, ApprovalTables, KillTables, OutboxTables
+):
     """The embedded ledger, for exactly one process and one event loop.
 
     `path` is the database file; beside it lie `-wal`, `-shm`, `.lock` and backups, all mode 0600,

@@ -33,7 +33,7 @@ def view(
     tenant, agent = session.tenant, session.agent
     at_us = micros(at)
     with _snapshot(connection):
-        locked, labels, dry_run = agents.standing(connection, tenant, agent, session.id)
+        standing = agents.standing(connection, session, at_us)
         own = budgets.balance(connection, budgets.session_account(session.id), None, at_us)
         rolling = budgets.agent_account(tenant, agent)
         shared = budgets.balance(connection, rolling, limits.window_s, at_us)
@@ -44,9 +44,10 @@ def view(
         step=steps[0][0] + 1 if steps else 1,
         budget=BudgetView(session.risk_limit, *own),
         agent_budget=BudgetView(limits.agent_risk, *shared),
-        labels=labels,
-        locked=locked,
-        dry_run=dry_run,
+        labels=standing.labels,
+        locked=standing.locked,
+        dry_run=standing.dry_run,
+        approvals=standing.approvals,
         recent=_recent(steps, decisions),
     )
 
@@ -71,8 +72,8 @@ def _recent(steps: Sequence[Row], decisions: Sequence[Row]) -> tuple[RecentStep,
 
 def _outcome_without_step(verdict: str, dry_run: int) -> str:
     """Return what became of a decision that reserved nothing, so nothing was sent."""
-    if verdict == Verdict.HOLD:
-        return Outcome.PENDING_APPROVAL
-    if verdict == Verdict.ALLOW and dry_run:
+    if verdict != Verdict.DENY and dry_run:
         return Outcome.DRY_RUN
-    return Outcome.DENIED
+    if verdict == Verdict.ALLOW:
+        return Outcome.PERMITTED
+    return Outcome.PENDING_APPROVAL if verdict == Verdict.HOLD else Outcome.DENIED

@@ -3,7 +3,8 @@ import json
 import pytest
 
 from credentials import base64url
-from credentials.call_token import MAX_TOKEN_BYTES, InvalidToken, parse
+from credentials.call_token import InvalidToken, parse
+from credentials.compact import MAX_TOKEN_BYTES
 
 HEADER = '{"alg":"ES256","typ":"at+jwt","kid":"k"}'
 

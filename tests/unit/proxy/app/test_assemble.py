@@ -1,5 +1,5 @@
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -7,14 +7,12 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.app.assemble import Assembled, assemble, names_of, operators_of, principals_of
+from proxy.app.assemble import Assembled, assemble, names_of
 from proxy.config import Settings, load_settings
 from proxy.errors import ConfigError, PolicyInvalid
-from proxy.model.session import Mode, Operator, Principal
 from proxy.observability.masking import MASK, Masker
 from tests.harness.gateway import World
 
-A, B = "a" * 64, "b" * 64
 KEY = "a-secret-of-24-characters"
 
 
@@ -149,39 +147,3 @@ def test_a_name_with_a_port_stands_for_that_port_only(
 ) -> None:
     """IPv6 in brackets is a name without one."""
     assert names_of(hosts, 8787) == names
-
-
-def test_agents_are_known_by_the_hash_of_their_token(settings_of: Callable[..., Settings]) -> None:
-    """With their roles, the mode they are capped at, and their own dry run."""
-    agents = [
-        {"name": "loop", "tenant": "acme", "roles": ["dev"], "token_sha256": A},
-        {
-            "name": "new",
-            "tenant": "acme",
-            "token_sha256": B,
-            "max_mode": "read_only",
-            "dry_run": True,
-        },
-    ]
-    assert principals_of(settings_of(identity={"agents": agents})) == {
-        A: Principal(tenant="acme", agent="loop", roles=("dev",)),
-        B: Principal(tenant="acme", agent="new", max_mode=Mode.READ_ONLY, dry_run=True),
-    }
-
-
-def test_a_dry_run_of_everything_covers_every_agent(
-    settings_of: Callable[..., Settings],
-) -> None:
-    """Whatever its own entry says."""
-    agents = [{"name": "loop", "tenant": "acme", "token_sha256": A, "dry_run": False}]
-    principals = principals_of(settings_of(dry_run=True, identity={"agents": agents}))
-    assert principals[A].dry_run
-
-
-def test_operators_are_known_by_the_hash_of_their_token(
-    settings_of: Callable[..., Settings],
-) -> None:
-    """With roles and tenants."""
-    entry = {"name": "oncall", "roles": ["kill"], "tenants": ["acme"], "token_sha256": A}
-    operators = operators_of(settings_of(identity={"operators": [entry]}))
-    assert operators == {A: Operator("oncall", ("kill",), ("acme",))}

@@ -153,6 +153,17 @@ async def test_servers_are_compared_with_their_manifest(world: World, docs: Chan
     assert some["docs/lookup"].startswith("in the manifest, but the server does not offer it")
 
 
+async def test_a_tool_that_imitates_a_reviewed_one_is_an_error(
+    world: World, docs: ChangingMcp
+) -> None:
+    """By its name on another server, by a name that looks like one, by what is no name."""
+    docs.more = [docs.definition | {"name": name} for name in ("read", "l00kup", "a b")]
+    errors = told(await found(world), "error")
+    assert errors["docs/read"].startswith("docs/read has the name of the reviewed rec/read")
+    assert errors["docs/l00kup"].startswith("docs/l00kup is easily taken for the reviewed")
+    assert errors["docs/a b"].startswith("docs/a b is no tool")
+
+
 async def test_a_tool_that_wants_a_credential_nobody_lends_is_told(world: World) -> None:
     """Its calls would all be refused."""
     world.tools["rec"]["read"] = world.tools["rec"]["read"] | {"credential": {"broker": "keys"}}
@@ -255,7 +266,7 @@ async def test_definitions_are_those_the_server_gives_now(world: World, docs: Ch
     ("server", "error", "problem"),
     [
         ("none", ConfigError, "servers.none: not configured; there are: gone, rec"),
-        ("rec", ConfigError, "servers.rec: an HTTP service says nothing of its tools; describe"),
+        ("rec", ConfigError, "servers.rec: an HTTP service says nothing of its tools; name"),
         ("gone", UpstreamFailed, "gone was not started"),
     ],
 )

@@ -33,14 +33,14 @@ def test_a_secret_is_learnt_before_it_is_given_and_again_when_it_changes(
     settings_of: SettingsOf, tmp_path: Path
 ) -> None:
     """A rotated secret is masked like the first one; an unchanged one is told once."""
-    learnt: list[str] = []
+    learnt: list[tuple[str, str]] = []
     secret_file(tmp_path)
-    source = Secrets(settings_of(), {}, learnt.append).open(FILE, "x")
-    assert learnt == ["from-a-file"]
+    source = Secrets(settings_of(), {}, lambda *told: learnt.append(told)).open(FILE, "x")
+    assert learnt == [("x", "from-a-file")]
     assert source.read() == "from-a-file"
     (tmp_path / "key").write_text("a-rotated-one")
     assert source.read() == "a-rotated-one"
-    assert learnt == ["from-a-file", "a-rotated-one"]
+    assert learnt == [("x", "from-a-file"), ("x", "a-rotated-one")]
 
 
 BAD_SECRETS: list[tuple[SecretSource, int, str, str]] = [

@@ -12,8 +12,11 @@ from proxy.cli import main
 from proxy.cli import serve as module
 from tests.harness.gateway import World
 from tests.harness.tiny_bundle import write
+from tests.harness.told_port import operate, port
 
 Run = Callable[..., Result]
+
+__all__ = ["operate", "port"]
 
 
 @pytest.fixture

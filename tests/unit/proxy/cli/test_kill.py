@@ -1,16 +1,11 @@
 import json
 import socket
-import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-from click.testing import Result
 
-Run = Callable[..., Result]
+from tests.harness.told_port import Port, Run
 
 KILLED = {"epoch": 7, "committed": True, "halted_locally": True, "in_flight": 3}
 HALTED = {"epoch": None, "committed": False, "halted_locally": True, "in_flight": 0}
@@ -22,61 +17,6 @@ SESSION = {
     "state": "open",
     "opened_at": "2026-11-22T09:00:00Z",
 }
-
-
-@dataclass
-class Port:
-    """An operators' port that answers as told, and what it was asked."""
-
-    url: str = ""
-    status: int = 200
-    body: bytes = b"{}"
-    asked: list[tuple[str, str, str, Any]] = field(default_factory=list)
-
-    def answers(self, document: Any, status: int = 200) -> None:
-        self.status, self.body = status, json.dumps(document).encode()
-
-
-@pytest.fixture
-def port() -> Iterator[Port]:
-    """Serve it in a thread of its own."""
-    told = Port()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            asked = (self.command, self.path, self.headers["Authorization"])
-            told.asked.append((*asked, json.loads(body or b"null")))
-            self.send_response(told.status)
-            self.send_header("Content-Length", str(len(told.body)))
-            self.end_headers()
-            self.wfile.write(told.body)
-
-        do_GET = do_DELETE = do_POST  # noqa: N815 the standard library's names
-
-        def log_message(self, *_: object) -> None:
-            """Say nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    told.url = f"http://127.0.0.1:{server.server_address[1]}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield told
-    server.shutdown()
-    thread.join()
-    server.server_close()
-
-
-@pytest.fixture
-def operate(detent: Run, port: Port) -> Run:
-    """Run a command of the operators' plane against that port."""
-
-    def run(*arguments: str, **environ: str) -> Result:
-        return detent(
-            *arguments, **{"DETENT_URL": port.url, "DETENT_OPERATOR_TOKEN": "dto_x"} | environ
-        )
-
-    return run
 
 
 def test_a_kill_needs_no_confirmation_and_no_scope(operate: Run, port: Port) -> None:
@@ -100,6 +40,13 @@ def test_a_halt_that_is_not_committed_exits_1(operate: Run, port: Port) -> None:
     result = operate("kill")
     assert result.exit_code == 1
     assert result.output.startswith("halted locally; the ledger could not be written")
+
+
+def test_a_kill_of_nobody_is_warned_about(operate: Run, port: Port) -> None:
+    """It holds, so the exit code is that of a kill."""
+    port.answers(KILLED | {"matched": False, "warning": "Check its spelling."})
+    result = operate("kill", "--scope", "agent:acme/looop")
+    assert (result.exit_code, result.stderr) == (0, "detent: Check its spelling.\n")
 
 
 @pytest.mark.parametrize(("document", "status", "code"), [(KILLED, 200, 0), (HALTED, 503, 1)])

@@ -101,6 +101,49 @@ def test_folders_on_the_way_are_made(detent: Run, with_shell: World) -> None:
     assert list(yaml.safe_load(output.read_text())) == ["one"]
 
 
+@pytest.fixture
+def with_api(world: World) -> World:
+    """A world whose HTTP service is described by a file beside its settings."""
+    http = {"base_url": world.recorder_url, "openapi": "api.yaml"}
+    world.servers = {"api": {"http": http, "allow_private": True}}
+    (world.directory / "api.yaml").write_text(API)
+    return world
+
+
+API = "openapi: 3.1.0\npaths: {/things: {get: {operationId: list_things}}}\n"
+
+
+def test_the_tools_of_an_http_service_come_from_its_description(
+    detent: Run, with_api: World
+) -> None:
+    """And the service itself is not asked."""
+    draft = with_api.bundle / "tools/api/data.yaml"
+    result = detent("tools", "import", "api", "-o", draft, "--config", with_api.write())
+    assert (result.exit_code, f"wrote {draft}" in result.output) == (0, True)
+    (tool,) = (one for one in load_catalogue(with_api.bundle).tools.values() if one.server == "api")
+    assert (tool.tool, tool.effect) == ("list_things", Effect.READ)
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (None, "servers.api.http.openapi: {file} cannot be read (No such file or directory); name"),
+        ("swagger: '2.0'\npaths: {}", "api.yaml:1: not OpenAPI 3.0, 3.1 or 3.2. Cure: convert"),
+    ],
+)
+def test_a_description_that_cannot_be_read_is_told(
+    detent: Run, with_api: World, text: str | None, told: str
+) -> None:
+    """With the setting or the line, and the cure."""
+    file = with_api.directory / "api.yaml"
+    file.unlink()
+    if text is not None:
+        file.write_text(text)
+    result = detent("tools", "import", "api", "--config", with_api.write())
+    assert result.exit_code == 2
+    assert told.format(file=file) in result.stderr
+
+
 @pytest.mark.parametrize(
     ("server", "code", "told"),
     [

@@ -77,6 +77,14 @@ def test_a_name_stays_a_name(name: str) -> None:
     assert list(drafted(definition(name))) == [name]
 
 
+def test_a_tool_that_is_easily_taken_for_another_has_no_entry() -> None:
+    """A reviewer who wants both writes both."""
+    tools = [definition("delete"), definition("de1ete"), definition("list")]
+    draft = draft_manifest("repo", tools)
+    assert list(load(draft.encode(), "draft")) == ["list"]
+    assert "# de1ete is left out: it is easily taken for delete.\n" in draft
+
+
 @pytest.mark.parametrize(
     "text",
     ["a\nevil: {effect: read}", "a\r\nevil: 1", "a\u2028evil: 1", "a\x85evil: 1", "\u202eevil", 7],

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from proxy.pdp.manifest_problems import problems_of_tool
+from proxy.pdp.manifest_problems import problems_of_routes, problems_of_tool
 
 MCP: dict[str, Any] = {"pin": "sha256:0", "effect": "read", "risk": 1}
 HTTP: dict[str, Any] = {
@@ -90,6 +90,10 @@ def test_a_tool_in_order_has_no_problems(entry: dict[str, Any]) -> None:
         (http(path="/{table}/{x"), "a brace in the path has no partner: "),
         (http(path="/{table}/x}"), "a brace in the path has no partner: "),
         (http(method="GET"), "GET has no body: "),
+        (http(headers=["page"]), "page has two places in the request: "),
+        (http(names={"table": "t"}), "names has table, which is in none of query, body and"),
+        (http(query=[], headers=["page"], names={"page": "Host"}), "no argument can be the header"),
+        (http(query=[], headers=["page"], names={"page": "p_q"}), "no argument can be the header"),
         ({**HTTP, "sinks": ["rwo"]}, "sinks names rwo, which is not in input_schema: "),
         ({**HTTP, "destinations": ["tabel"]}, "destinations names tabel, which is not in"),
         (
@@ -118,11 +122,55 @@ def test_a_part_that_does_not_fit_is_told(entry: dict[str, Any], problem: str) -
         constrained(cidr_in=["10.0.0.0/8", "2001:db8::/32"]),
         constrained(max=0),
         {**HTTP, "http": {**HTTP["http"], "method": "DELETE"}},
+        http(query=[], headers=["page"], names={"page": "X-Page"}),
+        http(names={"row": "page"}),
     ],
 )
 def test_what_fits_is_not_told(entry: dict[str, Any]) -> None:
     """No false alarms."""
     assert problems(entry) == []
+
+
+@pytest.mark.parametrize(
+    ("place", "names"),
+    [("query", {"page": "b"}), ("body", {"page": "b"}), ("headers", {"b": "Page"})],
+)
+def test_two_arguments_cannot_have_one_name(place: str, names: dict[str, str]) -> None:
+    """In one place of a request; header names have no case."""
+    two = schema(properties={"table": {}, "page": {}, "b": {}})
+    entry = {key: two[key] for key in two.keys() - {"sinks"}}
+    entry["http"] = {"method": "POST", "path": "/{table}", place: ["page", "b"], "names": names}
+    assert [line.partition(":")[0] for line in problems(entry)] == [
+        f"two arguments are called {'page' if place == 'headers' else 'b'} in {place}"
+    ]
+
+
+def routed(path: str, *, name: str = "integer", **more: Any) -> dict[str, Any]:
+    """Return what of an entry its route depends on."""
+    properties = {"n": {"type": name}}
+    return {
+        "http": {"method": "GET", "path": path, **more},
+        "input_schema": {"properties": properties},
+    }
+
+
+def test_a_request_that_can_mean_two_tools_is_told() -> None:
+    """With both, and the cure; methods and MCP tools have no routes."""
+    tools = {"a": routed("/{x}/y"), "b": routed("/z/{x}"), "c": {"pin": "p"}, "d": routed("/q")}
+    ((tool, problem),) = problems_of_routes(tools)
+    assert (tool, problem.partition(":")[0]) == ("b", "a request can mean this tool or a")
+    assert "route: false" in problem
+
+
+def test_routes_that_are_told_apart_are_no_problem() -> None:
+    """By a more literal path, by whole numbers, or because one has no route."""
+    tools = {
+        "a": routed("/{x}/y"),
+        "b": routed("/{n}/y"),
+        "c": routed("/z/{x}", route=False),
+        "d": routed("/z/y"),
+    }
+    assert list(problems_of_routes(tools)) == []
 
 
 def test_every_problem_is_told() -> None:

@@ -1,5 +1,6 @@
 """The data of a bundle, strictly read."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,30 @@ def test_an_http_tool_is_its_own_definition(policies: Path) -> None:
     assert (http.query, http.body) == ((), ("row",))
     assert http.description.startswith("Inserts")
     assert b'"required": ["database", "table", "row"]' in http.input_schema
+
+
+def test_a_request_says_where_each_argument_stands(policies: Path, bundle: Written) -> None:
+    """Headers and names too, and whether the path means the tool."""
+    entry = load_catalogue(policies).tools["tickets", "list_rows"].document
+    http = {**entry["http"], "query": ["_next", "_sort"], "headers": ["_size"]}
+    spelled = {**entry, "http": {**http, "names": {"_size": "X-Size"}, "route": False}}
+    text = json.dumps({"one": entry, "two": spelled})
+    tools = load_catalogue(bundle({"tools/tickets/data.yaml": text})).tools
+    one, two = tools["tickets", "one"].http, tools["tickets", "two"].http
+    assert one is not None
+    assert two is not None
+    assert (one.headers, one.names, one.is_routed) == ((), (), True)
+    assert (two.headers, two.names, two.is_routed) == (("_size",), (("_size", "X-Size"),), False)
+
+
+def test_a_request_that_can_mean_two_tools_is_told(policies: Path, bundle: Written) -> None:
+    """The bundle does not load: nobody could say which policy holds."""
+    entry = load_catalogue(policies).tools["tickets", "list_rows"].document
+    text = json.dumps({"one": entry, "two": entry})
+    with pytest.raises(
+        PolicyInvalid, match="tools/tickets: two: a request can mean this tool or one"
+    ):
+        load_catalogue(bundle({"tools/tickets/data.yaml": text}))
 
 
 def test_an_agent_can_have_budgets_of_its_own(bundle: Written) -> None:

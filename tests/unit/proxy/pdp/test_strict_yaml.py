@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import PolicyInvalid
-from proxy.pdp.strict_yaml import MAX_DEPTH, load
+from proxy.pdp.strict_yaml import MAX_DEPTH, load, load_foreign
 
 SCALARS: dict[str, Any] = {
     "yes": "yes",
@@ -106,3 +106,40 @@ def test_depth_is_bounded() -> None:
 def test_an_empty_file_is_nothing() -> None:
     """None, not an empty block."""
     assert load(b"", "x.yaml") is None
+
+
+FOREIGN = b"""
+a: &x {b: yes, c: 2026-11-22, d: 1e3}
+200: *x
+on: {<<: *x, e: 0o7}
+twice: 1
+twice: 2
+"""
+
+
+def test_what_others_wrote_is_read_by_the_same_scalars() -> None:
+    """With references and merges, keys as they are written, and of two the last."""
+    x = {"b": "yes", "c": "2026-11-22", "d": 1000.0}
+    assert load_foreign(FOREIGN, "api.yaml") == {
+        "a": x,
+        "200": x,
+        "on": {**x, "e": "0o7"},
+        "twice": 2,
+    }
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"a: [",
+        b"\xff",
+        b"a: !!python/object/apply:os.getpid []",
+        b"a: &x {b: *x}",
+        b"[" * 100_000,
+        b"a: 1\n---\nb: 2",
+    ],
+)
+def test_what_is_no_plain_document_is_refused(content: bytes) -> None:
+    """Broken, tagged, in a circle, bottomless, or two."""
+    with pytest.raises(PolicyInvalid, match=r"^api.yaml:\d+: not YAML or JSON. Cure: "):
+        load_foreign(content, "api.yaml")

@@ -25,18 +25,24 @@ from proxy.model.session import Mode, Principal
 from proxy.model.step import Answer
 from proxy.model.token import TokenKind, new_token, token_sha256
 from proxy.model.tool import CredentialRule, Effect, Recovery, ToolDefinition, ToolManifest
+from proxy.monitors.live_secrets import LiveSecrets
 from proxy.observability.metrics import Metrics
 from proxy.pdp.base import QueryAnswer, StagedBundle
 from proxy.pdp.decision import DecisionPoint
 from proxy.pipeline.admit import Admission
+from proxy.pipeline.approve import Approving, Terms
 from proxy.pipeline.authenticate import Authenticator, Caller
 from proxy.pipeline.converse import Converse, Surveys
 from proxy.pipeline.decide import Decider
 from proxy.pipeline.dispatch import Dispatch
 from proxy.pipeline.effect import Effect as EffectStage
 from proxy.pipeline.enforce import KNOWN_OBLIGATIONS
+from proxy.pipeline.filter import KnownTokens, ResponseFilter
+from proxy.pipeline.health import Health
+from proxy.pipeline.hooked import HookSessions
 from proxy.pipeline.inspect import Inspection
 from proxy.pipeline.lease import Lending
+from proxy.pipeline.permit import Permits
 from proxy.pipeline.reserve import Reserving
 from proxy.pipeline.resolve import Resolver
 from proxy.pipeline.run import Pipeline, Stages
@@ -51,6 +57,10 @@ from proxy.upstream.registry import Registry
 
 REVISION = "sha256:test"
 METHODS = ("resources/read", "resources/subscribe", "prompts/list", "sampling/createMessage")
+HOOKED = {
+    ("claude-code", name): ToolManifest("claude-code", name, effect, hooks=True)
+    for name, effect in (("Bash", Effect.WRITE), ("Read", Effect.READ))
+}
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"path": {"type": "string"}, "n": {"type": "integer"}},
@@ -260,7 +270,7 @@ def manifests(tool: Tool) -> dict[tuple[str, str], ToolManifest]:
         ("repo", name): ToolManifest("repo", name, Effect.READ, document={"effect": "read"})
         for name in METHODS
     }
-    return methods | {
+    repo = {
         ("repo", name): ToolManifest(
             server="repo",
             tool=name,
@@ -272,6 +282,7 @@ def manifests(tool: Tool) -> dict[tuple[str, str], ToolManifest]:
         )
         for name, effect in effects.items()
     }
+    return methods | repo | HOOKED
 
 
 def limits(tenant: str, agent: str) -> Limits:
@@ -299,20 +310,28 @@ def stages_of(
     dispatch = Dispatch(registry, kill_switch, store, metrics)
     decider = Decider(policy, metrics)
     surveys = Surveys(urls=lambda _: ("https://seen.example/",), flags=lambda _: ())
-    converse = Converse(resolver, decider, inspection, settling, surveys)
+    converse = Converse(resolver, decider, settling, surveys)
+    tokens = KnownTokens(frozenset({token_sha256(agent[0])}), store)
+    filtering = ResponseFilter(inspection, LiveSecrets(), tokens, lending.take_back)
     return Stages(
         authenticate=Authenticator({token_sha256(agent[0]): agent[1]}, store, desk),
         admit=Admission(kill_switch, store, limits),
         inspect=inspection,
         resolve=resolver,
+        approve=Approving(
+            store, kill_switch, settling, raise_alert, lambda: policy.revision, Terms()
+        ),
         decide=decider,
         lend=lending,
         reserve=Reserving(store, limits),
-        effect=EffectStage(lending, dispatch, inspection, settling, kill_switch, converse),
+        effect=EffectStage(lending, dispatch, filtering, settling, kill_switch, converse),
         settle=settling,
         visible=Visibility(resolver, policy),
         desk=desk,
         watch=Watching(resolver, registry),
+        hooked=HookSessions(store, desk, kill_switch),
+        permit=Permits(store, Reserving(store, limits), filtering, settling, kill_switch),
+        health=Health(store, policy, fresh_s=0),
     )
 
 

@@ -1,6 +1,7 @@
 """What a server asks and says while its call runs."""
 
 import asyncio
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,6 +13,7 @@ from proxy.model.finding import Finding, FindingAction, Severity
 from proxy.model.ledger import Outcome
 from proxy.model.mcp import Era, RpcReply
 from proxy.model.step import Answer
+from proxy.upstream.base import UpstreamResult
 from proxy.upstream.conversation import Conversation
 from tests.unit.proxy.pipeline.conftest import House, allow
 
@@ -213,3 +215,78 @@ async def test_a_question_that_would_only_be_previewed_is_refused(run: Run) -> N
     run.house.engine.decision = first
     await run.asking()
     assert run.client.asked == []
+
+
+DEEP = b'{"inputRequests":' + b"[" * 100_000
+
+
+def wanting(*methods: str) -> UpstreamResult:
+    """Return the answer of a tool that wants these requests answered first."""
+    requests = {str(number): {"method": method} for number, method in enumerate(methods)}
+    return UpstreamResult(json.dumps({"inputRequests": requests}).encode(), needs_input=True)
+
+
+async def test_the_input_a_tool_wants_is_decided_like_a_question(run: Run) -> None:
+    """A stateless server puts its questions into a result: the same policy has its say."""
+    run.house.tool.answer = wanting(SAMPLING, SAMPLING)
+    answer = await run.telling("notifications/message", b"{}")
+    assert answer.outcome is Outcome.INPUT_REQUIRED
+    assert [one["action"]["name"] for one in run.house.engine.inputs[1:]] == [SAMPLING, SAMPLING]
+
+
+@pytest.mark.parametrize("methods", [("elicitation/create",), (SAMPLING, "vendor/ask"), ("",)])
+async def test_input_that_policy_refuses_is_never_asked_for(
+    run: Run, methods: tuple[str, ...]
+) -> None:
+    """The client sees no part of it, and nothing is held: the tool has not acted."""
+    run.house.tool.answer = wanting(*methods)
+    answer = await run.telling("notifications/message", b"{}")
+    assert (answer.outcome, answer.result) == (Outcome.FAILED, None)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [b'{"inputRequests":[]}', b'{"inputRequests":{"a":1}}', b'[{"inputRequests":{}}]', DEEP],
+)
+async def test_malformed_wishes_are_nobodys_question(run: Run, result: bytes) -> None:
+    """What is no request cannot be decided on; what holds none is a result like others."""
+    run.house.tool.answer = UpstreamResult(result)
+    answer = await run.telling("notifications/message", b"{}")
+    assert (answer.result is None) is (b"1" in result or result == DEEP)
+
+
+async def test_masks_of_the_decision_are_put_on_the_reply(run: Run) -> None:
+    """What the client answers is the result of the server's request."""
+    run.house.engine.decision = allow(obligations=[{"type": "mask", "path": "/result/role"}])
+    await run.asking()
+    assert run.replies == [RpcReply(result=b'{"role":"[masked]"}')]
+
+
+async def test_an_error_of_the_client_has_nothing_to_mask(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It goes to the server as it is."""
+    error = RpcReply(error=b'{"code":-1,"message":"declined"}')
+    run.house.engine.decision = allow(obligations=[{"type": "mask", "path": "/result/role"}])
+
+    async def declines(method: str, params: bytes) -> RpcReply:
+        return error
+
+    monkeypatch.setattr(run.client, "ask", declines)
+    await run.asking()
+    assert run.replies == [error]
+
+
+async def test_a_reply_that_cannot_be_masked_ends_the_call(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The server does not get it."""
+    run.house.engine.decision = allow(obligations=[{"type": "mask", "path": "/result/role"}])
+
+    async def nonsense(method: str, params: bytes) -> RpcReply:
+        return RpcReply(result=b"not json")
+
+    monkeypatch.setattr(run.client, "ask", nonsense)
+    answer = await run.asking()
+    assert answer.reasons[0].id == "result-withheld"
+    assert run.replies == []

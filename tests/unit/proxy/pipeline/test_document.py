@@ -38,6 +38,15 @@ def test_a_stored_document_gives_the_same_answer_again() -> None:
     assert json.loads(outcome_document(again)) == json.loads(outcome_document(ANSWER))
 
 
+@pytest.mark.parametrize(
+    "raw", [b'{"n": 1.0, "m": 1E2}', b'["\\ud800"]', b'{"result":{"result":1}}']
+)
+def test_a_replayed_result_keeps_its_spelling(raw: bytes) -> None:
+    """The numbers and escapes the tool wrote, whatever else it is called."""
+    again = parse_document(outcome_document(replace(ANSWER, result=raw)))
+    assert (again.result, again.decision_id) == (raw, "dec_1")
+
+
 @pytest.mark.parametrize("outcome", list(Outcome))
 def test_an_answer_without_result_or_budget_survives(outcome: Outcome) -> None:
     """A refusal has neither."""

@@ -37,6 +37,14 @@ def test_a_dry_run_ends_in_a_preview() -> None:
     assert enforce(replace(STEP, decision=obliged)) is False
 
 
+def test_a_hold_is_previewed_too_and_a_denial_never() -> None:
+    """A dry run has no effect to approve; what is refused is not shown either."""
+    dry = replace(STEP, mode=Mode.DRY_RUN)
+    assert enforce(replace(dry, decision=replace(ALLOW, verdict=Verdict.HOLD))) is False
+    with pytest.raises(Refused):
+        enforce(replace(dry, decision=replace(ALLOW, verdict=Verdict.DENY)))
+
+
 @pytest.mark.parametrize("verdict", [Verdict.DENY, Verdict.HOLD])
 def test_any_other_verdict_is_refused_with_its_reasons(verdict: Verdict) -> None:
     """A hold without an approval does not go on."""
@@ -51,6 +59,28 @@ def test_an_obligation_nobody_knows_denies() -> None:
     strange = replace(ALLOW, obligations=(Obligation("notarise"),))
     with pytest.raises(Refused, match="obligation-unknown"):
         enforce(replace(STEP, decision=strange))
+
+
+def _masking(path: str, door: Door = Door.CALLS) -> Step:
+    duty = Obligation("mask", {"path": path})
+    decision = replace(ALLOW, obligations=(duty,))
+    return replace(STEP, call=replace(STEP.call, door=door), decision=decision)
+
+
+def test_a_mask_that_can_be_put_on_goes_on() -> None:
+    """On what comes back; a hook, which sees only what goes out, on that."""
+    assert enforce(_masking("/result/email")) is True
+    assert enforce(_masking("/arguments/email", Door.HOOKS)) is True
+
+
+@pytest.mark.parametrize(
+    "step",
+    [_masking("email"), _masking("/arguments/email"), _masking("/result/email", Door.HOOKS)],
+)
+def test_a_mask_that_cannot_be_put_on_denies_before_anything_is_sent(step: Step) -> None:
+    """A bad path, or one for the other way."""
+    with pytest.raises(Refused, match="obligation-unknown"):
+        enforce(step)
 
 
 def test_no_decision_denies() -> None:

@@ -26,6 +26,8 @@ async def test_a_definition_that_left_its_pin_is_quarantined(house: Any) -> None
     await house.registry.refresh()
     assert await reason_of(house, "write_file") == "tool-quarantined"
     assert house.stages.resolve.drifted() == ["repo/write_file"]
+    (wrong,) = house.stages.resolve.irregularities()
+    assert wrong.tool == "repo/write_file"
     assert "write_file" not in {manifest.tool for manifest, _ in house.stages.resolve.healthy()}
 
 

@@ -21,12 +21,12 @@ async def test_the_walk_down_and_back(house: Any) -> None:
     assert (answer.budget.used, answer.risk) == (5, 5)
 
 
-async def test_a_hold_is_refused_until_there_are_approvals(house: Any) -> None:
-    """The verdict says hold, the outcome denied."""
+async def test_a_hold_waits_for_an_approval(house: Any) -> None:
+    """The verdict says hold, the outcome where it waits."""
     reasons = [{"id": "approval-required", "message": "A person has to approve."}]
     house.engine.decision = house.engine.decision | {"verdict": "hold", "reasons": reasons}
     answer = await house.call("rm")
-    assert (answer.verdict, answer.outcome, answer.http) == ("hold", Outcome.DENIED, 403)
+    assert (answer.verdict, answer.outcome, answer.http) == ("hold", Outcome.PENDING_APPROVAL, 202)
     assert house.tool.received == []
 
 
@@ -127,9 +127,28 @@ async def test_a_stream_is_told_to_close_by_a_kill(house: Any) -> None:
         assert closing.is_set()
 
 
+async def test_the_manifests_in_force_are_told(house: Any) -> None:
+    """Another mapping after a reload, so that a door knows when to look again."""
+    before = house.pipeline.manifests()
+    assert before["repo", "write_file"].tool == "write_file"
+    house.stages.resolve.replace(dict(before))
+    assert house.pipeline.manifests() is not before
+
+
 async def test_what_the_manifest_offers_is_told_by_server_and_method(house: Any) -> None:
     """Tools all stand under one method."""
     offered = house.pipeline.offered("repo")
     assert {("repo", "tools/call"), ("repo", "resources/read")} <= offered
     assert house.pipeline.offered("elsewhere") == frozenset()
     assert house.pipeline.offered(None) == offered
+
+
+async def test_health_is_more_than_taking_calls(house: Any) -> None:
+    """A house whose policy is down takes calls, to refuse them; one that drains is not asked."""
+    assert await house.pipeline.healthy()
+    house.engine.down = True
+    assert house.pipeline.ready()
+    assert not await house.pipeline.healthy()
+    house.engine.down = False
+    house.stages.admit.draining = True
+    assert not await house.pipeline.healthy()

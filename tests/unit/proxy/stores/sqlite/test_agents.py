@@ -6,14 +6,20 @@ import pytest
 
 from proxy.model.kill import GLOBAL, Scope, ScopeKind, scopes_of
 from proxy.stores.sqlite import agents
-from tests.harness.ledger import NOW
+from proxy.stores.sqlite.rows import micros
+from tests.harness.ledger import NOW, session
 
 SCOPES = scopes_of("acme", "loop", "ses1")
 
 
+def standing(connection: sqlite3.Connection) -> agents.Standing:
+    """Return how the agent stands at NOW."""
+    return agents.standing(connection, session(), micros(NOW))
+
+
 def test_an_agent_stands_free_at_first(connection: sqlite3.Connection) -> None:
     """Not locked, no labels, no dry run."""
-    assert agents.standing(connection, "acme", "loop", "ses1") == (None, (), False)
+    assert standing(connection) == agents.Standing(None, (), False, False)
     assert agents.lock_reason(connection, "acme", "loop") is None
 
 
@@ -22,7 +28,7 @@ def test_a_lock_holds_one_agent_of_one_tenant(connection: sqlite3.Connection) ->
     agents.lock(connection, "acme", "loop", "canary", NOW)
     assert agents.lock_reason(connection, "acme", "loop") == "canary"
     assert agents.lock_reason(connection, "other", "loop") is None
-    assert agents.standing(connection, "acme", "loop", "ses1")[0] == "canary"
+    assert standing(connection).locked == "canary"
     assert not agents.unlock(connection, "other", "loop")
     assert agents.unlock(connection, "acme", "loop")
 
@@ -31,16 +37,16 @@ def test_labels_are_a_sorted_set(connection: sqlite3.Connection) -> None:
     """Of one agent."""
     agents.add_labels(connection, "acme", "loop", ("b", "a", "b"))
     agents.add_labels(connection, "acme", "other", ("c",))
-    assert agents.standing(connection, "acme", "loop", "ses1")[1] == ("a", "b")
+    assert standing(connection).labels == ("a", "b")
 
 
 @pytest.mark.parametrize("scope", SCOPES, ids=str)
 def test_a_toggle_of_any_scope_covers(connection: sqlite3.Connection, scope: Scope) -> None:
     """On covers, off does not."""
     agents.set_dry_run(connection, scope, on=True, actor="oncall", at=NOW)
-    assert agents.standing(connection, "acme", "loop", "ses1")[2]
+    assert standing(connection).dry_run
     agents.set_dry_run(connection, scope, on=False, actor="oncall", at=NOW)
-    assert not agents.standing(connection, "acme", "loop", "ses1")[2]
+    assert not standing(connection).dry_run
 
 
 def test_toggles_are_listed(connection: sqlite3.Connection) -> None:

@@ -57,5 +57,5 @@ async def test_an_implicit_session_that_is_open_costs_no_write(
 def test_an_implicit_session_opened_meanwhile_stands(connection: sqlite3.Connection) -> None:
     """Two first calls that both read nothing: the second writer finds the first one's."""
     first = session(implicit=True)
-    assert sessions._open(connection, first, None, 0) == first
-    assert sessions._open(connection, session("ses2", implicit=True), None, 0) == first
+    assert sessions.store_session(connection, first, None, 0) == first
+    assert sessions.store_session(connection, session("ses2", implicit=True), None, 0) == first

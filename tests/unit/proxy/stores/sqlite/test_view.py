@@ -12,7 +12,7 @@ from tests.harness.ledger import LIMITS, NOW, session
 POINT_READS = {
     "last steps": (view_module._LAST_STEPS, 2),
     "last decisions": (view_module._LAST_DECISIONS, 2),
-    "standing": (agents._STANDING, 6),
+    "standing": (agents._STANDING, 7),
     "fixed": (budgets._FIXED, 1),
     "rolling": (budgets._ROLLING, 2),
     "by token": (sessions._ISSUED_FOR, 1),
