@@ -12,7 +12,7 @@ REGAL := .tools/bin/regal
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready .tools/.opa ## install what is needed into .venv and .tools (quick when warm)
 
@@ -26,6 +26,12 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 .tools/.opa: $(VENV)/.ready
 	$(BIN)/python -m proxy.pdp.find_opa --install .tools
 	touch $@
+
+.tools/conformance/.ready: tests/conformance/npm/package.json tests/conformance/npm/package-lock.json
+	@if command -v npm >/dev/null; then mkdir -p $(@D) && cp $^ $(@D) && \
+	npm ci --prefix $(@D) --cache .tools/npm-cache --ignore-scripts --no-audit --no-fund --loglevel=error \
+	&& rm -rf .tools/npm-cache && touch $@ || echo "npm could not install: the conformance suite and the Node servers are missing"; \
+	else echo "npm is not installed: the conformance suite and the Node servers were not tried"; fi
 
 demo: setup ## the whole story on real tools: allow, deny, preview, budget, injection, canary, kill
 	$(BIN)/python -m examples.demo.run
@@ -48,14 +54,17 @@ regal: ## lint the policies with regal, when it can be had
 	@if command -v regal >/dev/null; then regal lint --config-file policies/.regal/config.yaml policies; \
 	else echo "regal is not installed: the policies were not linted. Put regal on PATH or into .tools/bin."; fi
 
-test: check ## everything CI runs
+conformance: setup .tools/conformance/.ready ## score MCP conformance direct and through, both eras
+	$(BIN)/python -m tests.conformance.run
+
+test: check .tools/conformance/.ready ## everything CI runs
 	rm -f .coverage .coverage.*
 	$(PYTEST) tests/unit tests/contract tests/docs -m "not slow" --cov --cov-report= -q
 	$(BIN)/coverage report --fail-under=92
 	$(BIN)/coverage report --fail-under=100 --include='proxy/pipeline/*,proxy/killswitch/*,credentials/*'
-	$(PYTEST) tests/attacks tests/acceptance -m "not slow" -q
+	$(PYTEST) tests/attacks tests/acceptance tests/conformance -m "not slow" -q
 
-test-all: check ## the same, with the long matrices whole
+test-all: check conformance ## the same, with the long matrices whole
 	$(PYTEST) tests
 
 bench: setup ## added latency and CPU per call, as ratios in one run
@@ -73,4 +82,4 @@ lock: ## pin all dependencies with hashes (needs uv)
 clean: ## remove what setup and tests made
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* var *.egg-info
 
-.PHONY: help setup demo run check regal test test-all bench fmt lock clean
+.PHONY: help setup demo run check regal conformance test test-all bench fmt lock clean

@@ -17,7 +17,13 @@ from examples.demo.story import Row, Story
 from examples.demo.world import World, prepare, serve, stop
 
 DIRECTORY = Path(__file__).parents[2] / "var" / "demo"
-COLOURS = {"done": "green", "dry_run": "cyan", "denied": "red", "unknown": "yellow"}
+COLOURS = {
+    "done": "green",
+    "dry_run": "cyan",
+    "denied": "red",
+    "pending_approval": "yellow",
+    "unknown": "yellow",
+}
 
 
 async def main(*, keep: bool) -> int:

@@ -40,6 +40,7 @@ class Story:
 
     async def run(self) -> None:
         """Tell the story in order."""
+        await self.hold()
         await self.work()
         await self.budget()
         await self.heartbeats()
@@ -65,11 +66,18 @@ class Story:
         verdict, outcome = str(answer.get("verdict", "")), str(answer.get("outcome", ""))
         self.rows.append(Row(act, tried, verdict, outcome, why, expect in (outcome, why)))
 
+    async def hold(self) -> None:
+        """Ask for what cannot be undone; an operator approves that one call, which goes once."""
+        row = {"database": "tickets", "table": "tickets", "id": 1}
+        held = await self.tell("hold", "tickets/delete_row", row, "pending_approval")
+        await self.client.operate("POST", f"/v1/approvals/{held['approval']['id']}/approve")
+        await self.tell("approved", "tickets/delete_row", row, "done")
+        await self.tell("hold", "tickets/delete_row", row, "pending_approval")
+
     async def work(self) -> None:
-        """Ask for what cannot be undone, read, be refused, preview, then really write."""
+        """Read, be refused, preview, then really write."""
         here = {"repo_path": str(self.world.repository)}
         place = {"database": "tickets", "table": "tickets"}
-        await self.tell("hold", "tickets/delete_row", place | {"id": 1}, "approval-required")
         await self.tell("allow", "repo/git_status", here, "done")
         await self.tell("deny", "repo/git_status", {"repo_path": "/etc"}, "path-outside-workspace")
         await self.tell("deny", "repo/git_push", here, "unknown-tool")
@@ -165,9 +173,9 @@ class Story:
         leak = place | {"row": {"ticket": 1, "body": f"found {CANARY}"}}
         await self.tell("canary", "tickets/insert_row", leak, "canary-touched")
         async with asyncio.timeout(5):
-            while not self.world.alerts:
+            while not (touches := self.world.alerts_of("canary")):
                 await asyncio.sleep(0.005)
-        at, headers, _ = self.world.alerts[0]
+        at, headers = touches[0]
         signed = "signed" if headers.get("webhook-signature") else "not signed"
         self.figures["alert"] = f"{signed}, arrived {(at - began) * 1000:.0f} ms after the touch"
         here = {"repo_path": str(self.world.repository)}

@@ -3,5 +3,17 @@
 from tests.harness.agents_port import agents_port
 from tests.harness.fixtures import gateway, recorder, world
 from tests.harness.operators import plane
+from tests.harness.rest import rest, rest_gateway
+from tests.harness.standing import standing, standing_gateway
 
-__all__ = ["agents_port", "gateway", "plane", "recorder", "world"]
+__all__ = [
+    "agents_port",
+    "gateway",
+    "plane",
+    "recorder",
+    "rest",
+    "rest_gateway",
+    "standing",
+    "standing_gateway",
+    "world",
+]

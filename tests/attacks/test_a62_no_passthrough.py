@@ -24,7 +24,7 @@ WRITE = ToolManifest(
 OURS = {"host", "user-agent", "accept", "accept-encoding", "content-type", "content-length"}
 ALLOWED = {
     "http": OURS | {"idempotency-key", "authorization"},
-    "mcp": OURS | {"mcp-protocol-version", "mcp-session-id", "authorization"},
+    "mcp": OURS | {"mcp-protocol-version", "mcp-method", "mcp-session-id", "authorization"},
 }
 FRAMING = [
     "Connection",
@@ -111,4 +111,5 @@ async def test_framing_and_routing_cannot_be_lent(name: str, tool: Upstream, wir
 def test_a_call_has_no_room_for_the_agents_headers() -> None:
     """What a call carries is named here; its headers are the lease's alone."""
     names = {field.name for field in fields(UpstreamCall)}
-    assert names == {"manifest", "arguments", "timeout_s", "headers", "idempotency_key"}
+    decided_on = {"manifest", "method", "arguments", "extras", "meta", "round"}
+    assert names == decided_on | {"timeout_s", "headers", "idempotency_key", "conversation"}

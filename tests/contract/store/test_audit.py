@@ -83,3 +83,24 @@ async def test_steps_are_listed_by_session_and_state(
         await store.settle(settled(step, IntentState.UNKNOWN))
     listed = await store.steps(session_id, states, 4)
     assert [step.intent.step_id for step in listed] == expected
+
+
+@pytest.mark.parametrize("states", [(), ("intent",), ("intent", "done")])
+@pytest.mark.parametrize("session_id", [None, "ses0"])
+async def test_steps_are_listed_by_tenant(
+    store: Store, session_id: str | None, states: tuple[str, ...]
+) -> None:
+    """Rows of others neither show nor use up the limit, whatever else is asked for."""
+    owners = [
+        await store.open_session(session(f"ses{n}", tenant=tenant), None, 10)
+        for n, tenant in enumerate(("acme", "globex"))
+    ]
+    for n in range(4):
+        await store.reserve(Call(f"s{n}", owners[n % 2], risk=1).reservation())
+    for tenants, expected in (
+        (("acme",), ["s2", "s0"]),
+        (("globex",), [] if session_id else ["s3", "s1"]),
+        ((), []),
+    ):
+        listed = await store.steps(session_id, states, 2, tenants)
+        assert [step.intent.step_id for step in listed] == expected

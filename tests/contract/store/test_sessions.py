@@ -133,6 +133,25 @@ async def test_the_newest_sessions_come_first_open_ones_before_all(store: Store)
     assert [one.id for one in await store.sessions(10)] == [*listed, "ses3"]
 
 
+@pytest.mark.parametrize(
+    ("tenants", "expected"),
+    [
+        (("acme",), ["ses3", "ses1"]),
+        (("acme", "globex"), ["ses3", "ses2"]),
+        (("*",), ["ses3", "ses2"]),
+        (("ac*", "nobody"), []),
+        ((), []),
+    ],
+)
+async def test_sessions_are_listed_by_tenant(
+    store: Store, tenants: tuple[str, ...], expected: list[str]
+) -> None:
+    """Rows of others do not use up the limit."""
+    for n, tenant in enumerate(("globex", "acme", "globex", "acme")):
+        await store.open_session(session(f"ses{n}", tenant=tenant, opened_at=after(n)), None, 10)
+    assert [one.id for one in await store.sessions(2, tenants)] == expected
+
+
 async def test_dry_run_toggles_are_listed_while_they_are_on(store: Store) -> None:
     """Turned on twice is on; off is off."""
     agent = Scope(ScopeKind.AGENT, "acme/loop")

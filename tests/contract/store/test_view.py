@@ -89,7 +89,7 @@ async def test_recent_steps_are_told_oldest_first(store: Store, opened: Session)
     await store.settle(settled("stp1"))
     await store.reserve(Call("stp2", opened).reservation())
     for n, (verdict, dry_run) in enumerate(
-        [(Verdict.DENY, False), (Verdict.HOLD, False), (Verdict.ALLOW, True)]
+        [(Verdict.DENY, False), (Verdict.HOLD, False), (Verdict.ALLOW, True), (Verdict.HOLD, True)]
     ):
         await store.record(decision(f"d{n}", verdict=verdict.value, dry_run=dry_run))
     recent = (await store.view(opened, LIMITS, NOW)).recent
@@ -99,14 +99,15 @@ async def test_recent_steps_are_told_oldest_first(store: Store, opened: Session)
         RecentStep(TOOL, "deny", "denied"),
         RecentStep(TOOL, "hold", "pending_approval"),
         RecentStep(TOOL, "allow", "dry_run"),
+        RecentStep(TOOL, "hold", "dry_run"),
     )
 
 
 async def test_an_allow_that_reserved_nothing_sent_nothing(store: Store, opened: Session) -> None:
-    """It counts as denied, never as done."""
+    """It was permitted; nothing says that it was done."""
     await store.record(decision("d1", step_id="stp9"))
     recent = (await store.view(opened, LIMITS, NOW)).recent
-    assert recent == (RecentStep(TOOL, "allow", "denied"),)
+    assert recent == (RecentStep(TOOL, "allow", "permitted"),)
 
 
 async def test_ten_recent_steps_are_told(store: Store, opened: Session) -> None:
