@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from proxy.ingress.hook_events import BATCH, FAILED, POST, PRE, SESSION_END, HookEvent
+from proxy.ingress.hook_events import FAILED, POST, PRE, SESSION_END, HookEvent
 from proxy.model.call import ToolCall
 from proxy.model.decision import Reason, Verdict
 from proxy.model.ledger import Outcome
@@ -22,7 +22,7 @@ GO_ON: Document = {}
 STOPS = frozenset({"agent-locked", "canary-touched", "killed"})
 
 _ELICITATION, _PERMISSION, _PROMPT = "Elicitation", "PermissionRequest", "UserPromptSubmit"
-_SILENT = frozenset({BATCH, SESSION_END, "Notification"})
+_SILENT = frozenset({SESSION_END, "Notification"})
 
 
 def before(call: ToolCall, answer: Answer) -> Document:

@@ -80,7 +80,9 @@ def method_reply(method: str, answer: Answer, stamp: Stamp) -> RpcReply:
     if members is None:
         return RpcReply(error=error_object(INTERNAL_ERROR, "The server gave no result."))
     shown = cached(method, _final(members), stamp)
-    return RpcReply(result=finished(shown, _meta(answer), stamp))
+    # An empty result stays empty in the handshake era: some clients take it for nothing else.
+    own = _meta(answer) if shown or stamp is not None else {}
+    return RpcReply(result=finished(shown, own, stamp))
 
 
 def input_required(answer: Answer, state: str, stamp: Stamp) -> RpcReply:

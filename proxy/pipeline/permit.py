@@ -203,10 +203,11 @@ def masked_call(step: Step) -> ToolCall | None:
     Only a hook can change what a tool runs with. Raises Refused: obligation-unknown.
     """
     call = step.call
-    if call.door is not Door.HOOKS:
+    masks = masks_of(step.decision, ARGUMENTS) if call.door is Door.HOOKS else ()
+    if not masks:
         return None
     try:
-        hidden = json.loads(masked(call.arguments, masks_of(step.decision, ARGUMENTS)))
+        hidden = json.loads(masked(call.arguments, masks))
     except ValueError:
         raise Refused.because("obligation-unknown") from None
     arguments = rfc8785.dumps(hidden)

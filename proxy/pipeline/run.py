@@ -23,8 +23,8 @@ from proxy.pipeline.authenticate import Authenticator, Caller
 from proxy.pipeline.decide import Decider
 from proxy.pipeline.effect import Effect
 from proxy.pipeline.enforce import enforce
-from proxy.pipeline.hooked import HookSessions
 from proxy.pipeline.health import Health
+from proxy.pipeline.hooked import HookSessions
 from proxy.pipeline.inspect import Inspection
 from proxy.pipeline.lease import Lending
 from proxy.pipeline.permit import Permits, Wanted, masked_call

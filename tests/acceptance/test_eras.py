@@ -5,6 +5,7 @@ model reaches the client the way that client's era knows, and the answer reaches
 the server's does.
 """
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -18,7 +19,7 @@ from mcp_types import CreateMessageResult, ElicitResult, TextContent
 from tests.conformance.places import fixture
 from tests.harness.gateway import Gateway, World
 from tests.harness.manifests import ALL_TOOLS, drafted, harmless, methods
-from tests.harness.sdk_client import ERAS, connected, text_of
+from tests.harness.sdk_client import ERAS, HANDSHAKE, STATELESS, connected, text_of
 
 SERVERS = ("handshake", "stateless", "both")
 pytestmark = [
@@ -32,7 +33,8 @@ pytestmark = [
 async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gateway]:
     """One gateway in front of three servers: of either era, and of both."""
     async with AsyncExitStack() as stack:
-        urls = {era: await stack.enter_async_context(fixture(era)) for era in SERVERS}
+        starting = (stack.enter_async_context(fixture(era)) for era in SERVERS)
+        urls = dict(zip(SERVERS, await asyncio.gather(*starting), strict=True))
         world = World(Path(tmp_path_factory.mktemp("eras")), "http://127.0.0.1:9")
         world.servers = {
             era: {"mcp": {"url": url}, "allow_private": True} for era, url in urls.items()
@@ -108,17 +110,20 @@ async def test_progress_arrives(gateway: Gateway, era: str, server: str) -> None
     assert seen == [0, 50, 100]
 
 
+@pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
 async def test_logs_arrive(gateway: Gateway, era: str, server: str) -> None:
-    """A client that wants logs gets them."""
+    """A client that asked for logs, each era in its own way, gets them."""
     seen: list[str] = []
 
     async def note(params: Any) -> None:
         seen.append(params.data)
 
     more: dict[str, Any] = {"logging_callback": note}
-    if era != "legacy":
+    if era == STATELESS:
         more["log_level"] = "info"
     async with client(gateway, era, server, **more) as agent:
+        if era == HANDSHAKE:
+            await agent.set_logging_level("info")
         await agent.call_tool("test_tool_with_logging", {})
     assert len(seen) == 3
 

@@ -35,11 +35,14 @@ def imported(world: World, server: str, openapi: Path, text: str, **http: Any) -
 
 
 def reviewed(draft: Path, *writes: str) -> None:
-    """Do what a reviewer does: say of these tools that what they do can be undone."""
+    """Do what a reviewer does: say which writes can be undone, and that answers are our own."""
     tools = yaml.safe_load(draft.read_text())
     for name in writes:
         assert tools[name]["effect"] == "irreversible"
         tools[name]["effect"] = "write"
+    for entry in tools.values():
+        assert entry["returns"] == "untrusted"
+        entry["returns"] = "trusted"
     draft.write_text(json.dumps(tools))
 
 
@@ -51,13 +54,14 @@ async def notes() -> AsyncIterator[tuple[Notes, str]]:
         yield service, url
 
 
-@pytest.fixture(params=["json", "yaml"])
+@pytest.fixture
 def reviewed_world(request: pytest.FixtureRequest, world: World, notes: tuple[Notes, str]) -> World:
     """A world whose manifest of the notes was imported and reviewed."""
     service, url = notes
     document = service.api.openapi()
-    text = json.dumps(document) if request.param == "json" else yaml.safe_dump(document)
-    openapi = world.directory / f"notes.{request.param}"
+    kind = getattr(request, "param", "json")
+    text = json.dumps(document) if kind == "json" else yaml.safe_dump(document)
+    openapi = world.directory / f"notes.{kind}"
     draft = imported(world, "notes", openapi, text, base_url=url)
     operations = [one for path in document["paths"].values() for one in path.values()]
     ids = {one["operationId"].partition("_notes")[0]: one["operationId"] for one in operations}
@@ -95,6 +99,7 @@ async def story(http: httpx.AsyncClient) -> list[tuple[int, str, Any]]:
     return told
 
 
+@pytest.mark.parametrize("reviewed_world", ["json", "yaml"], indirect=True)
 async def test_an_imported_service_is_used_as_it_is_direct(
     reviewed_world: World, notes: tuple[Notes, str]
 ) -> None:
@@ -194,7 +199,7 @@ async def test_the_operators_plane_can_be_imported(world: World, tmp_path: Path)
     assert [answer.status_code for answer in told] == [200, 404, 404, 200]
     assert told[0].json() == straight
     assert told[1].headers["content-type"] == "application/problem+json"
-    assert [told[place].json()["code"] for place in (1, 2)] == ["not-found", "unknown-tool"]
+    assert [told[place].json()["code"] for place in (1, 2)] == ["no-such-kill", "unknown-tool"]
     assert {one["agent"] for one in told[3].json()["sessions"]} == {"tester"}
 
 

@@ -3,6 +3,7 @@
 from tests.harness.agents_port import agents_port
 from tests.harness.fixtures import gateway, recorder, world
 from tests.harness.operators import plane
+from tests.harness.reached import reached
 from tests.harness.rest import rest, rest_gateway
 from tests.harness.standing import standing, standing_gateway
 
@@ -10,6 +11,7 @@ __all__ = [
     "agents_port",
     "gateway",
     "plane",
+    "reached",
     "recorder",
     "rest",
     "rest_gateway",

@@ -3,8 +3,6 @@
 import secrets
 from typing import Any
 
-import pytest
-
 from tests.harness.gateway import Gateway
 from tests.harness.mcp_raw import code_of, request, session_of
 from tests.harness.recorder import Recorder
@@ -12,6 +10,8 @@ from tests.harness.recorder import Recorder
 CALL = request("tools/call", {"name": "write", "arguments": {"text": "mine"}})
 ANSWER = {"jsonrpc": "2.0", "id": "ask_1", "result": {}}
 CANCEL = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}
+
+FORGED = ["x", "x" * 43, "../../mcp", "1' OR '1'='1", "0", "null"]
 
 
 async def use(gateway: Gateway, session: dict[str, str], token: str = "") -> list[tuple[int, Any]]:
@@ -38,19 +38,14 @@ async def test_a30_a_session_of_another_tenant_does_not_exist(
     assert (status, answer["result"]["isError"]) == (200, False)
 
 
-@pytest.mark.parametrize(
-    "forged",
-    ["x", "x" * 43, secrets.token_urlsafe(32), "../../mcp", "1' OR '1'='1", "0", "null"],
-)
-async def test_a30_a_forged_session_does_not_exist(
-    gateway: Gateway, recorder: Recorder, forged: str
-) -> None:
+async def test_a30_a_forged_session_does_not_exist(gateway: Gateway, recorder: Recorder) -> None:
     """Nor does one that was never issued, nor one that ended."""
-    replies = await use(gateway, {"Mcp-Session-Id": forged})
-    assert {status for status, _ in replies} == {404}
     session = await session_of(gateway)
     assert (await gateway.ask("DELETE", "/mcp/rec", headers=session))[0] == 200
-    assert {status for status, _ in await use(gateway, session)} == {404}
+    ended = session["Mcp-Session-Id"]
+    for forged in (*FORGED, secrets.token_urlsafe(32), ended):
+        replies = await use(gateway, {"Mcp-Session-Id": forged})
+        assert {status for status, _ in replies} == {404}, forged
     assert recorder.received == []
 
 
@@ -67,7 +62,7 @@ async def test_a30_a_session_after_a_kill_calls_nothing(
 ) -> None:
     """It is still the agent's own, and that agent is halted: calls and streams are refused."""
     session = await session_of(gateway)
-    scope = {"scope": {"agent": "acme/tester"}}
+    scope = {"scope": {"kind": "agent", "id": "acme/tester"}}
     status, _ = await gateway.operate("POST", "/killswitch", scope)
     assert status in (200, 202)
     status, answer = await gateway.ask("POST", "/mcp/rec", CALL, headers=session)

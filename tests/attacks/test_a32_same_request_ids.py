@@ -9,7 +9,11 @@ from tests.harness.recorder import Recorder
 
 CALLS = 1_000
 AT_ONCE = 40
-SCHEMA: dict[str, Any] = {"type": "object", "properties": {"text": {"type": "string"}}}
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"text": {"type": "string"}},
+}
 
 
 class Agent:

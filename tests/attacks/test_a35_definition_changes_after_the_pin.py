@@ -1,4 +1,4 @@
-"""A35: a tool's definition changes after it was pinned: any member of the wire object, at any depth.
+"""A35: a tool's definition changes after it was pinned: any part of the wire object.
 
 Only tools have pins. Prompts and resources are made by their servers at every request: policy
 decides on the request, and their texts come back as untrusted content.

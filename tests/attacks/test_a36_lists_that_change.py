@@ -106,7 +106,7 @@ async def test_a36_a_flood_of_notices_is_a_few_lists(pinned: World, server: Chan
 async def test_a36_a_definition_that_flickers_is_told_a_few_times(
     pinned: World, server: ChangingMcp
 ) -> None:
-    """Every other list is another: never more than the reviewed one is called, nobody is flooded."""
+    """Every other list is another: only the reviewed one is called, and nobody is flooded."""
     server.by_list = lambda number: [EVIL if number % 2 else DEFINITION]
     async with Gateway(pinned) as gateway:
         await server.listening()
@@ -122,14 +122,16 @@ async def test_a36_a_definition_that_flickers_is_told_a_few_times(
 async def test_a36_a_flood_of_odd_tools_is_one_alert_more(
     pinned: World, server: ChangingMcp
 ) -> None:
-    """A thousand names like the reviewed one: people hear of some, and that there are more."""
+    """A hundred names like the reviewed one: people hear of some, and that there are more."""
     server.more = [DEFINITION | {"name": f"lookup{'.' * n}"} for n in range(1, 100)]
     async with Gateway(pinned) as gateway:
         assert (await lookup(gateway))[0] == 200
-        alerts = [json.loads(line) for line in gateway.text.splitlines() if "integrity" in line]
-        kinds = [alert["kind"] for alert in alerts if "kind" in alert]
-        assert kinds.count("tool-confusable") == 20
-        assert kinds.count("tool-integrity-flood") == 1
+        async with asyncio.timeout(10):
+            while "tool-integrity-flood" not in gateway.text:
+                await asyncio.sleep(0.05)
+        alerts = [line for line in gateway.text.splitlines() if "monitors.integrity" in line]
+        kinds = [json.loads(line)["kind"] for line in alerts]
+        assert kinds == ["tool-confusable"] * 20 + ["tool-integrity-flood"]
 
 
 async def test_a36_no_caller_sees_a_list_of_its_own(pinned: World, server: ChangingMcp) -> None:

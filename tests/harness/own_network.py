@@ -23,7 +23,7 @@ ADDRESSES = (PUBLIC, PUBLIC_V6, PRIVATE, METADATA, "100.64.0.1", "fd00:ec2::254"
 RESOLVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 
 _SET_ADDRESS, _SET_FLAGS, _UP_AND_RUNNING = 0x8916, 0x8914, 0x41
-_IN = "DETENT_TEST_OWN_NETWORK"
+_IN = "TESTS_IN_OWN_NETWORK"
 _NOT_OURS = "mount --bind {0} /etc/resolv.conf && exec {1}"
 
 

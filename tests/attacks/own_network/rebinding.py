@@ -16,6 +16,7 @@ from proxy.egress.client import EgressClient, EgressLimits, EgressRequest
 from proxy.errors import UpstreamFailed
 from tests.harness.certificates import make_certificates
 from tests.harness.dns import NameServer
+from tests.harness.gateway import Gateway, World
 from tests.harness.own_network import (
     ADDRESSES,
     METADATA,
@@ -25,8 +26,9 @@ from tests.harness.own_network import (
     give_addresses,
     is_inside,
 )
-from tests.harness.wire import Wire
+from tests.harness.wire import Received, Wire, answer
 
+CACHED_S = 11  # names are kept for ten seconds
 NAME = "api.example.com"
 URL = f"https://{NAME}/data"
 LISTENING = {
@@ -187,3 +189,26 @@ async def test_many_at_once_are_all_refused(wires: Wires, pems: tuple[Path, Path
         await asyncio.gather(*asked, return_exceptions=True)
         await client.close()
     assert reached(wires) <= {PUBLIC}
+
+
+async def test_the_gateway_itself_does_not_follow(tmp_path: Path) -> None:
+    """A configured server whose name turns into the metadata service is a server that failed."""
+    world = World(tmp_path, "http://tools.internal:8080")
+    names = {"tools.internal": f"{PRIVATE}|{METADATA}"}
+    async with (
+        NameServer(names, port=53),
+        Wire(closing, host=PRIVATE, port=8080) as tools,
+        Wire(closing, host=METADATA, port=8080) as metadata,
+        Gateway(world) as gateway,
+    ):
+        assert (await gateway.call("write", {"text": "x"}))[0] == 200
+        await asyncio.sleep(CACHED_S)
+        status, answer = await gateway.call("write", {"text": "x"})
+        assert (status, answer["outcome"]) == (502, "failed")
+        assert (len(tools.requests), metadata.connections) == (1, 0)
+
+
+async def closing(received: Received, writer: asyncio.StreamWriter) -> None:
+    writer.write(answer(b"{}", connection="close"))
+    await writer.drain()
+    writer.close()

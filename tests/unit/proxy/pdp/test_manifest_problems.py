@@ -176,3 +176,33 @@ def test_routes_that_are_told_apart_are_no_problem() -> None:
 def test_every_problem_is_told() -> None:
     """Not only the first."""
     assert len(problems(http(method="GET", query=[], path="/{id}"))) == 4
+
+
+HOOKS: dict[str, Any] = {"hooks": True, "effect": "write", "risk": 1}
+
+
+@pytest.mark.parametrize(
+    "more", [{}, {"input_schema": {"type": "object"}}, {"credential": {"broker": "none"}}]
+)
+def test_a_tool_of_an_agents_own_needs_no_pin(more: dict[str, Any]) -> None:
+    """Nobody but the agent defines it."""
+    assert problems(HOOKS | more) == []
+
+
+@pytest.mark.parametrize(
+    ("more", "problem"),
+    [
+        ({"pin": "sha256:0"}, "pin beside `hooks`"),
+        ({"http": {"method": "GET", "path": "/"}}, "http beside `hooks`"),
+        ({"undo": "compensation.x"}, "undo beside `hooks`"),
+        ({"credential": {"broker": "jwt"}}, "a credential beside `hooks`"),
+        ({"recovery": "probe"}, "recovery beside `hooks`"),
+        ({"input_schema": {"type": "objekt"}}, "input_schema is no JSON Schema"),
+    ],
+)
+def test_what_only_detent_could_do_is_refused_beside_hooks(
+    more: dict[str, Any], problem: str
+) -> None:
+    """It decides such a call and does not carry it."""
+    (told,) = problems(HOOKS | more)
+    assert told.startswith(problem)
