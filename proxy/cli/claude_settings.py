@@ -33,7 +33,7 @@ Document = dict[str, Any]
 def guarded_settings(settings: Document, url: str) -> Document:
     """Return settings in which every event asks the gateway; other hooks stay.
 
-    Raises ValueError, as the others do, for a setting that is of another type than Claude Code's.
+    Raises TypeError, as the others do, for a setting that is of another type than Claude Code's.
     """
     after = _hooked(settings, url)
     _add(after, "enabledMcpjsonServers", SERVER)
@@ -119,12 +119,12 @@ def _add(document: Document, key: str, value: Any) -> None:
 def _dict(document: Document, key: str) -> Document:
     inner = document.setdefault(key, {})
     if not isinstance(inner, dict):
-        raise ValueError(f"{key} is no object")
+        raise TypeError(f"{key} is no object")
     return inner
 
 
 def _list(document: Document, key: str) -> list[Any]:
     known = document.get(key, [])
     if not isinstance(known, list):
-        raise ValueError(f"{key} is no list")
+        raise TypeError(f"{key} is no list")
     return known

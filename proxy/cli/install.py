@@ -74,7 +74,7 @@ def claude_code(
         _check_version(claude)
     try:
         changes = managed_changes(managed, url) if managed else project_changes(project, url)
-    except ValueError as error:
+    except TypeError as error:
         raise click.UsageError(f"the settings cannot be merged: {error}") from None
     for change in changes:
         lines = change.lines()

@@ -15,7 +15,9 @@ from proxy.config.settings import Settings
 from proxy.config.yaml_lines import Lines, read_yaml
 from proxy.errors import ConfigError
 
-NOT_SETTINGS = frozenset({"DETENT_CONFIG", "DETENT_OPERATOR_TOKEN", "DETENT_URL"})
+NOT_SETTINGS = frozenset(
+    {"DETENT_AGENTS_URL", "DETENT_CONFIG", "DETENT_OPERATOR_TOKEN", "DETENT_TOKEN", "DETENT_URL"}
+)
 
 
 def load_settings(file: Path, environ: Mapping[str, str]) -> Settings:

@@ -246,8 +246,10 @@ def _checked_headers(headers: Mapping[str, str], length: int) -> dict[str, str]:
 
 
 def _check_answer(response: ClientResponse, max_bytes: int) -> None:
-    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
-        raise _AnswerRefused("its answer is encoded although identity was asked for")
+    for name, plain in (("Content-Encoding", "identity"), ("Transfer-Encoding", "chunked")):
+        said = response.headers.getall(name, [plain])
+        if [one.strip().lower() for one in said] != [plain]:
+            raise _AnswerRefused("its answer is encoded although identity was asked for")
     if (response.content_length or 0) > max_bytes:
         raise _AnswerRefused(f"its answer is larger than {max_bytes} bytes")
 

@@ -6,7 +6,7 @@ keeps the very spelling of its numbers and strings.
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 _DECODER = json.JSONDecoder()
 _BLANK = re.compile(r"[ \t\n\r]*")
@@ -27,11 +27,6 @@ def items_of(document: str) -> list[str] | None:
         return _items(document) if document[_skip(document, 0)] == "[" else None
     except (ValueError, IndexError, RecursionError):
         return None
-
-
-def object_of(members: Mapping[str, str]) -> str:
-    """Return an object with these members, given as JSON texts."""
-    return "{" + ",".join(f"{json.dumps(key)}:{value}" for key, value in members.items()) + "}"
 
 
 def array_of(items: Iterable[str]) -> str:

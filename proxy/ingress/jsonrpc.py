@@ -22,7 +22,6 @@ CANCELLED = -32800
 # and -32001 are left out, client libraries use them for themselves.
 REFUSED = -32010
 FAULT_CODES = {
-    "arguments-invalid": INVALID_PARAMS,
     "credential-unavailable": -32014,
     "draining": -32015,
     "identity-unavailable": -32018,

@@ -8,9 +8,10 @@ from collections.abc import Collection
 from typing import Any
 
 from proxy.errors import BadRequest
-from proxy.ingress.json_members import array_of, items_of, members_of, object_of, text_of
+from proxy.ingress.json_members import array_of, items_of, members_of, text_of
 from proxy.ingress.jsonrpc import INVALID_PARAMS, dumps
 from proxy.ingress.mcp_names import joined_prompt, joined_uri, split_prompt, split_uri
+from proxy.model.json_text import object_of
 
 _BY_URI = frozenset({"resources/read", "resources/subscribe", "resources/unsubscribe"})
 _INSIDE = ("resource", "content")

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proxy.ingress.canonical import canonical_arguments
-from proxy.ingress.json_members import members_of, object_of, text_of
+from proxy.ingress.json_members import members_of, text_of
 from proxy.ingress.jsonrpc import (
     RequestId,
     Response,
@@ -25,6 +25,7 @@ from proxy.ingress.jsonrpc import (
 from proxy.ingress.mcp_aggregate import joined_params
 from proxy.ingress.mcp_capabilities import SERVERS_REQUESTS, is_logged, missing_capabilities
 from proxy.ingress.streams import Outlet
+from proxy.model.json_text import object_of
 from proxy.model.mcp import Era, RpcReply
 from proxy.model.token import new_id
 from proxy.upstream.conversation import NOT_HERE

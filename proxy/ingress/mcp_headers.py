@@ -25,7 +25,7 @@ _BASE64 = re.compile(r"=\?base64\?(.*)\?=")
 def check_arguments(scope: Scope, input_schema: bytes | None, arguments: bytes) -> None:
     """Compare the headers of a call with its canonical arguments. Raises BadRequest."""
     sent = {
-        name.decode("latin-1"): value.decode("latin-1")
+        name.decode("latin-1"): value.decode("latin-1").strip(" \t")
         for name, value in scope["headers"]
         if name.startswith(_PREFIX)
     }

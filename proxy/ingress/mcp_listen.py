@@ -7,7 +7,7 @@ from typing import Any
 
 from proxy.errors import BadRequest
 from proxy.ingress.base import Gate
-from proxy.ingress.json_members import members_of, object_of
+from proxy.ingress.json_members import members_of
 from proxy.ingress.jsonrpc import (
     INVALID_PARAMS,
     Message,
@@ -21,6 +21,7 @@ from proxy.ingress.mcp_calls import Exchange, call_of
 from proxy.ingress.mcp_envelope import SUBSCRIPTION_KEY
 from proxy.ingress.streams import EventStream, event
 from proxy.ingress.wire import accepts
+from proxy.model.json_text import object_of
 from proxy.model.ledger import Outcome
 from proxy.model.mcp import Era, Notification
 from proxy.model.token import new_id

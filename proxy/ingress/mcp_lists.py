@@ -6,11 +6,12 @@ from typing import Any
 
 from proxy.errors import BadRequest
 from proxy.ingress.base import Gate
-from proxy.ingress.json_members import array_of, items_of, members_of, object_of, text_of
+from proxy.ingress.json_members import array_of, items_of, members_of, text_of
 from proxy.ingress.jsonrpc import INVALID_PARAMS, Message
 from proxy.ingress.mcp_aggregate import LISTS, joined_item
 from proxy.ingress.mcp_names import joined_name
 from proxy.ingress.mcp_results import Stamp, cached, finished, method_reply
+from proxy.model.json_text import object_of
 from proxy.model.mcp import RpcReply
 from proxy.model.session import Mode
 from proxy.model.step import Answer

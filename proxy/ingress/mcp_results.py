@@ -6,7 +6,7 @@ result (MCP 2026-07-28, result type and caching) are ours to write.
 
 from typing import Any
 
-from proxy.ingress.json_members import members_of, object_of, text_of
+from proxy.ingress.json_members import members_of, text_of
 from proxy.ingress.jsonrpc import (
     FAULT_CODES,
     INTERNAL_ERROR,
@@ -16,6 +16,7 @@ from proxy.ingress.jsonrpc import (
     error_object,
     fault_object,
 )
+from proxy.model.json_text import object_of
 from proxy.model.mcp import RpcReply
 from proxy.model.reasons import kind_of
 from proxy.model.step import Answer
@@ -29,6 +30,7 @@ _CACHEABLE = frozenset(
 )
 _OF_A_CALL = ("content", "task", "resultType")  # members only an MCP server's result has
 _METHOD_CODES = {
+    "arguments-invalid": INVALID_PARAMS,
     "outcome-unknown": INTERNAL_ERROR,
     "unknown-tool": METHOD_NOT_FOUND,
     "upstream-failed": INTERNAL_ERROR,

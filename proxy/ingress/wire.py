@@ -15,10 +15,13 @@ _ALWAYS = tuple((name.encode(), value.encode()) for name, value in NO_STORE.item
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """Return the first header of that lower-case name, or None."""
+    """Return the first header of that lower-case name, or None.
+
+    Blanks around a value are no part of it (RFC 9110 section 5.5).
+    """
     for known, value in scope["headers"]:
         if known == name:
-            return str(value, "latin-1")
+            return str(value, "latin-1").strip(" \t")
     return None
 
 

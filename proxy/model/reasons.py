@@ -28,7 +28,7 @@ REASONS: dict[str, ReasonKind] = {
         409, False, "The approval of this call is used up or void; send it again to ask anew."
     ),
     "arguments-invalid": ReasonKind(
-        400, True, "The arguments do not fit the tool's schema; correct them and call again."
+        400, False, "The arguments do not fit the tool's schema; correct them and call again."
     ),
     "budget-exhausted": ReasonKind(
         429, False, "The risk budget is spent; wait for the window to roll or ask an operator."

@@ -41,13 +41,10 @@ def decision_body(step: Step, revision: str) -> bytes:
     if step.manifest is None or step.view is None:
         raise Refused.because("unknown-tool")
     call, manifest = step.call, step.manifest
+    effect = manifest.effect.value
     head: dict[str, Any] = {
         "subject": subject(Caller(step.principal, step.session)),
-        "action": {
-            "name": call.method,
-            "effect": manifest.effect.value,
-            "dry_run": step.is_dry_run,
-        },
+        "action": {"name": call.method, "effect": effect, "dry_run": step.is_dry_run},
         "resource": {
             "type": "method" if is_method(call.tool) else "tool",
             "id": call.resource_id,
@@ -66,23 +63,15 @@ def decision_body(step: Step, revision: str) -> bytes:
         "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
         "policy_revision": revision,
     }
-    return b"".join(
-        (
-            b'{"input":',
-            _json(head)[:-1],
-            b',"context":{"arguments":',
-            call.arguments,
-            b',"extras":',
-            call.extras,
-            b',"meta":',
-            call.meta,
-            b',"input_responses":',
-            call.round.responses if call.round else b"{}",
-            b",",
-            _json(context)[1:],
-            b"}}",
-        )
-    )
+    parts = (
+        b'{"input":', _json(head)[:-1],
+        b',"context":{"arguments":', call.arguments,
+        b',"extras":', call.extras,
+        b',"meta":', call.meta,
+        b',"input_responses":', call.round.responses if call.round else b"{}",
+        b",", _json(context)[1:], b"}}",
+    )  # fmt: skip
+    return b"".join(parts)
 
 
 def _session(step: Step) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -19,18 +19,26 @@ from proxy.upstream.registry import Registry
 log = logging.getLogger(__name__)
 
 SETTLED_S = 2.0
+NO_BROKER = "none"
 
 _PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=10_000)
 
 
 class Resolver:
-    """Knows the reviewed manifests and compares them with what servers say now."""
+    """Knows the reviewed manifests and compares them with what servers say now.
+
+    `lenders` are the brokers there are; a tool that needs another cannot be called by anybody.
+    """
 
     def __init__(
-        self, manifests: Mapping[tuple[str, str], ToolManifest], registry: Registry
+        self,
+        manifests: Mapping[tuple[str, str], ToolManifest],
+        registry: Registry,
+        lenders: Collection[str],
     ) -> None:
         self._manifests = manifests
         self._registry = registry
+        self._lenders = frozenset({NO_BROKER, *lenders})
         self._validators: dict[bytes, jsonschema_rs.Validator] = {}
 
     def replace(self, manifests: Mapping[tuple[str, str], ToolManifest]) -> None:
@@ -41,7 +49,7 @@ class Resolver:
     def __call__(self, step: Step) -> Step:
         """Return the step with manifest and definition.
 
-        Raises Refused: unknown-tool, tool-quarantined, arguments-invalid.
+        Raises Refused: unknown-tool, tool-quarantined, credential-refused, arguments-invalid.
         """
         key = (step.call.server, step.call.tool)
         manifest = self._manifests.get(key)
@@ -53,6 +61,8 @@ class Resolver:
         validator = self._validator(definition) if _is_pinned(manifest, definition) else None
         if validator is None:
             raise Refused.because("tool-quarantined")
+        if manifest.credential.broker not in self._lenders:
+            raise Refused.because("credential-refused")
         try:
             arguments = json.loads(step.call.arguments)
             validator.validate(arguments)
@@ -98,7 +108,7 @@ class Resolver:
         pairs = (
             (manifest, self._registry.definition(*key))
             for key, manifest in sorted(self._manifests.items(), key=lambda item: item[0])
-            if not manifest.hooks
+            if not manifest.hooks and manifest.credential.broker in self._lenders
         )
         return [
             (manifest, definition)

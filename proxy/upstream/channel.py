@@ -20,11 +20,21 @@ Outside = Callable[[str, Message], bool]
 class Channel:
     """One session with the server, for one client's session: its `owner`.
 
-    `outside` takes what is no part of a call, and whose session that is.
+    `outside` takes what is no part of a call, and whose session that is. A client that `can_answer`
+    may be asked outside of the streams of calls too, so its channel is always listened to.
     """
 
-    def __init__(self, owner: str, session: Session, endpoint: Endpoint, outside: Outside) -> None:
+    def __init__(
+        self,
+        owner: str,
+        session: Session,
+        endpoint: Endpoint,
+        outside: Outside,
+        *,
+        can_answer: bool = False,
+    ) -> None:
         self.owner = owner
+        self.can_answer = can_answer
         self.session = session
         self.users = 0
         self.gone = asyncio.Event()

@@ -112,8 +112,9 @@ class Listening:
         self._heard += 1
         if self._heard % MAX_PER_S == 0:  # who floods is read slowly (A36)
             now = asyncio.get_running_loop().time()
-            await asyncio.sleep(max(0.0, self._mark_s + 1.0 - now))
-            self._mark_s = now
+            due_s = max(now, self._mark_s + 1.0)
+            self._mark_s = due_s
+            await asyncio.sleep(due_s - now)
 
     def _pause_s(self) -> float:
         delays, asked_s = self._delays, self._parser.retry_s

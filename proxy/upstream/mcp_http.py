@@ -116,8 +116,8 @@ class McpHttp:
                     attending.cancel()
                     await asyncio.wait({attending})
         finally:
-            if session not in self._watchers:
-                for channel in self._channels.of(session):
+            for channel in self._channels.of(session):
+                if session not in self._watchers and not channel.can_answer:
                     channel.hush()
 
     async def forget(self, session: str) -> None:
@@ -146,9 +146,9 @@ class McpHttp:
         """Keep hearing what the server says outside of calls, for one session."""
         while True:
             try:
-                if Era.STATELESS in await self._eras.known():
+                if Era.STATELESS in await self._known():
                     await self._subscribed.renew()
-                    for channel in self._channels.of(session):
+                    for channel in self._channels.of(session) if session != OWN else ():
                         channel.listen()
                     await asyncio.Event().wait()
                 async with self._channels.use(session, {}) as channel:
@@ -207,14 +207,15 @@ class McpHttp:
         self._eras.forget()
 
     async def _open_channel(self, owner: str, capabilities: Mapping[str, Any]) -> Channel:
-        """Open a session; a client that can be asked has to be reachable outside of calls too."""
+        """Open a session, and listen in it where somebody may have to hear."""
         try:
             session = await open_session(self._endpoint, self._numbers, capabilities)
         except OtherEra:
             self._eras.forget()
             raise
-        channel = Channel(owner, session, self._endpoint, self._heard_in_session)
-        if capabilities or owner in self._watchers:
+        hear, can_answer = self._heard_in_session, bool(capabilities)
+        channel = Channel(owner, session, self._endpoint, hear, can_answer=can_answer)
+        if can_answer or owner in self._watchers:
             channel.listen()
         return channel
 

@@ -18,7 +18,7 @@ from mcp_types import CreateMessageResult, ElicitResult, TextContent
 
 from tests.conformance.places import fixture
 from tests.harness.gateway import Gateway, World
-from tests.harness.manifests import ALL_TOOLS, drafted, harmless, methods
+from tests.harness.manifests import ALL_TOOLS, declared, drafted, harmless
 from tests.harness.sdk_client import ERAS, HANDSHAKE, STATELESS, connected, text_of
 
 SERVERS = ("handshake", "stateless", "both")
@@ -41,7 +41,7 @@ async def gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Gat
         }
         world.tools.clear()
         for era in SERVERS:
-            world.tools[era] = harmless(await drafted(world, era)) | methods()
+            world.tools[era] = harmless(await drafted(world, era)) | await declared(urls[era])
         world.roles = {"tester": {"tools": ALL_TOOLS}}
         yield await stack.enter_async_context(Gateway(world))
 

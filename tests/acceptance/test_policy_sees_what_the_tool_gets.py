@@ -1,6 +1,6 @@
 """I19: what policy decided on is what the tool received, byte for byte, or it received nothing.
 
-Real OPA, real HTTP tool, both doors, 10,000 argument objects written in every odd way; a sample of
+Real OPA, real HTTP tool, every door, 10,000 argument objects written in every odd way; a sample of
 them in `make test`.
 """
 
@@ -24,7 +24,7 @@ from tests.harness.odd_json import OddJson
 from tests.harness.recorder import Recorder
 
 WHOLE, SAMPLE, AT_ONCE = 10_000, 1_500, 40
-ARGUMENTS = re.compile(rb'"context":\{"arguments":(.*),"arguments_sha256"', re.DOTALL)
+ARGUMENTS = re.compile(rb'"context":\{"arguments":(.*),"extras":\{\},"meta":\{\},', re.DOTALL)
 NUMBER = re.compile(rb'"n":(\d+)[,}]')
 
 
@@ -67,9 +67,11 @@ async def house(
 
 
 def request_of(n: int, raw: bytes, token: str) -> dict[str, Any]:
-    """Build the request for one object: every second one by MCP."""
+    """Build the request for one object: by each door in turn."""
     headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
-    if n % 2:
+    if n % 3 == 1:
+        return {"url": "/http/rec/write", "content": raw, "headers": headers}
+    if n % 3:
         body = b'{"server":"rec","tool":"write","arguments":' + raw + b"}"
         return {"url": "/v1/calls", "content": body, "headers": headers}
     meta = (

@@ -8,6 +8,9 @@ import pytest
 
 from tests.harness.agents_port import AgentsPort, code_of
 from tests.harness.doors import META, stateless_headers
+from tests.harness.gateway import Gateway
+from tests.harness.mcp_raw import session_of
+from tests.harness.recorder import Recorder
 
 CALL: dict[str, Any] = {
     "jsonrpc": "2.0",
@@ -30,6 +33,10 @@ SHAPES: list[tuple[Any, str]] = [
     (WITHOUT_ID, "missing-id"),
     (RESPONSE, "unexpected-response"),
     (FAILURE, "unexpected-response"),
+    (RESPONSE | {"id": "ask_AAAAAAAAAAAAAAAAAAAA"}, "unexpected-response"),
+    (FAILURE | {"id": "ask_AAAAAAAAAAAAAAAAAAAA"}, "unexpected-response"),
+    (RESPONSE | {"id": "a", "error": FAILURE["error"]}, "unexpected-response"),
+    (RESPONSE | {"id": None}, "unexpected-response"),
     (CALL | {"result": {}}, "unknown-member"),
     (CALL | {"jsonrpc": "1.0"}, "not-a-message"),
     ("tools/call", "not-a-message"),
@@ -52,6 +59,16 @@ async def test_such_a_message_is_refused(
     headers = await headers_of(agents_port, era)
     status, answer = await agents_port.ask("POST", "/mcp", body, headers)
     assert (status, code_of(answer), agents_port.gate.calls) == (400, code, [])
+
+
+async def test_the_tool_gets_nothing_of_them(gateway: Gateway, recorder: Recorder) -> None:
+    """In the real process as well, in either era: 400 and 0 bytes."""
+    session = await session_of(gateway, "/mcp")
+    for headers in (session, stateless_headers("tools/call", "rec__write")):
+        for message, code in SHAPES:
+            status, answer = await gateway.ask("POST", "/mcp", message, headers=headers)
+            assert (status, code_of(answer)) == (400, code), message
+    assert recorder.received == []
 
 
 async def test_an_id_in_flight_is_not_given_to_another_request(agents_port: AgentsPort) -> None:

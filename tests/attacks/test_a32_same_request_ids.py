@@ -1,6 +1,7 @@
 """A32: clients use the same JSON-RPC ids at the same time, to get each other's results."""
 
 import asyncio
+from collections import defaultdict
 from typing import Any
 
 from tests.harness.gateway import Gateway, World, http_tool
@@ -24,9 +25,19 @@ class Agent:
         self.token = token
         self.headers = headers
         self.meta = meta
+        self.free: dict[Any, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def call(self, request_id: Any, text: str) -> bool:
-        """Return whether the answer is the one to this very call."""
+        """Return whether the answer is the one to this very call.
+
+        In one session an id may be used again only when it is free.
+        """
+        if self.meta:
+            return await self._called(request_id, text)
+        async with self.free[request_id]:
+            return await self._called(request_id, text)
+
+    async def _called(self, request_id: Any, text: str) -> bool:
         params = {"name": "echo", "arguments": {"text": text}} | self.meta
         body = request("tools/call", params, request_id)
         reply = await self.gateway.ask(
@@ -64,7 +75,6 @@ async def test_a32_every_client_gets_its_own_result(world: World, recorder: Reco
         async def one(number: int) -> bool:
             async with room:
                 agent = agents[number % len(agents)]
-                # In one session an id is used again only when it is free: 20 are in turn.
                 request_id: Any = number // len(agents) % 20 or "a"
                 return await agent.call(request_id, f"text {number}")
 

@@ -120,27 +120,26 @@ async def test_a67_an_echo_in_any_encoding_is_redacted_and_locks(
         assert gateway.text.count("the agent is locked. Replace that secret") >= len(ENCODINGS)
 
 
-@pytest.mark.parametrize(
-    "answer",
-    [
-        lambda secret: {"error": {"code": -32000, "message": f"bad token {secret}"}},
-        lambda secret: {"error": {"code": 1, "message": "x", "data": {"seen": [secret]}}},
-        lambda secret: {"result": {"content": [], "structuredContent": {"a": {secret: 1}}}},
-        lambda secret: {"result": {"content": [], "_meta": {"x/token": secret}}},
-        lambda secret: {"result": {"content": [{"type": "text", "text": secret}], "isError": True}},
-        lambda secret: text_result(*(secret[i : i + 7] for i in range(0, len(secret), 7))),
-    ],
-)
-async def test_a67_no_part_of_an_answer_is_left_out(
-    lent: World, server: EchoingMcp, answer: Callable[[str], dict[str, Any]]
-) -> None:
+ANSWERS: list[Callable[[str], dict[str, Any]]] = [
+    lambda secret: {"error": {"code": -32000, "message": f"bad token {secret}"}},
+    lambda secret: {"error": {"code": 1, "message": "x", "data": {"seen": [secret]}}},
+    lambda secret: {"result": {"content": [], "structuredContent": {"a": {secret: 1}}}},
+    lambda secret: {"result": {"content": [], "_meta": {"x/token": secret}}},
+    lambda secret: {"result": {"content": [{"type": "text", "text": secret}], "isError": True}},
+    lambda secret: text_result(*(secret[i : i + 7] for i in range(0, len(secret), 7))),
+]
+
+
+async def test_a67_no_part_of_an_answer_is_left_out(lent: World, server: EchoingMcp) -> None:
     """Errors, keys, metadata, and a secret spread over the text items."""
-    server.says = lambda secret: ([], answer(secret))
     async with Gateway(lent) as gateway:
-        _, shown = await gateway.call("echo", server="echo")
-        secret = server.credentials[-1]
-        assert all(secret[i : i + 7] not in json.dumps(shown) for i in range(0, len(secret) - 7, 7))
-        assert await is_locked(gateway)
+        for answer in ANSWERS:
+            server.says = lambda secret, answer=answer: ([], answer(secret))
+            _, shown = await gateway.call("echo", server="echo")
+            text, secret = json.dumps(shown), server.credentials[-1]
+            assert all(secret[i : i + 7] not in text for i in range(0, len(secret) - 7, 7))
+            assert await is_locked(gateway)
+            await unlock(gateway)
 
 
 SPLITS: dict[str, Callable[[str], Frames]] = {
@@ -156,23 +155,24 @@ SPLITS: dict[str, Callable[[str], Frames]] = {
 }
 
 
-@pytest.mark.parametrize("split", SPLITS.values(), ids=SPLITS)
 @pytest.mark.parametrize("chunk_bytes", [0, 5])
 @pytest.mark.parametrize("broker", ["static"], indirect=True)
 async def test_a67_a_credential_in_frames_never_arrives_whole(
-    lent: World, server: EchoingMcp, split: Callable[[str], Frames], chunk_bytes: int
+    lent: World, server: EchoingMcp, chunk_bytes: int
 ) -> None:
     """In one frame, over several, and whatever pieces the stream comes in."""
-    server.says = lambda secret: (split(secret), text_result("done"))
     server.chunk_bytes = chunk_bytes
+    encoded = base64.b64encode(KEY.encode()).decode()[:-4]
     async with Gateway(lent) as gateway:
-        shown = await streamed(gateway)
-        assert "[redacted]" in shown
-        assert KEY not in shown
-        joined = "".join(_texts(shown))
-        assert KEY not in joined
-        assert base64.b64encode(KEY.encode()).decode()[:-4] not in joined
-        assert await is_locked(gateway)
+        for name, split in SPLITS.items():
+            server.says = lambda secret, split=split: (split(secret), text_result("done"))
+            shown = await streamed(gateway)
+            joined = "".join(_texts(shown))
+            assert "[redacted]" in joined, name
+            assert KEY not in shown + joined, name
+            assert encoded not in shown + joined, name
+            assert await is_locked(gateway), name
+            await unlock(gateway)
 
 
 async def streamed(gateway: Gateway) -> str:

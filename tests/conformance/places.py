@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from tests.harness.gateway import ROOT, Gateway, World
-from tests.harness.manifests import ALL_TOOLS, drafted, harmless, methods
+from tests.harness.manifests import ALL_TOOLS, declared, drafted, harmless
 from tests.harness.relay import Relay
 
 NAME = "fixture"
@@ -40,6 +40,6 @@ async def gateway_before(server_url: str, directory: Path) -> AsyncIterator[tupl
     world.servers = {NAME: {"mcp": {"url": server_url}, "allow_private": True}}
     world.roles = {"tester": {"tools": ALL_TOOLS}}
     world.tools.clear()
-    world.tools[NAME] = harmless(await drafted(world, NAME)) | methods()
+    world.tools[NAME] = harmless(await drafted(world, NAME)) | await declared(server_url)
     async with Gateway(world) as gateway, Relay(gateway.agents, world.agent_token) as relay:
         yield f"http://{relay.authority}/mcp/{NAME}", gateway

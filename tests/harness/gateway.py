@@ -30,6 +30,7 @@ ECHO_SCHEMA = {
     "properties": {"text": TEXT, "n": {"type": "number"}, "data": {}},
 }
 WRITE_ALL = ["text", "n", "data"]
+ECHO: dict[str, Any] = {"body": WRITE_ALL, "input_schema": ECHO_SCHEMA}
 
 
 def http_tool(method: str, path: str, effect: str, **more: Any) -> dict[str, Any]:
@@ -51,21 +52,13 @@ def http_tool(method: str, path: str, effect: str, **more: Any) -> dict[str, Any
 
 
 REC_TOOLS: dict[str, Any] = {
-    "write": http_tool("POST", "/write", "write", body=WRITE_ALL, input_schema=ECHO_SCHEMA),
-    "opaque": http_tool(
-        "POST",
-        "/write",
-        "write",
-        body=WRITE_ALL,
-        input_schema=ECHO_SCHEMA,
-        recovery="opaque",
-        route=False,
-    ),
+    "write": http_tool("POST", "/write", "write", **ECHO),
+    "opaque": http_tool("POST", "/write", "write", recovery="opaque", route=False, **ECHO),
     "read": http_tool("GET", "/read", "read"),
     "get_with_effect": http_tool("GET", "/trigger", "write"),
-    "hold": http_tool("POST", "/hold", "write", body=WRITE_ALL, input_schema=ECHO_SCHEMA),
+    "hold": http_tool("POST", "/hold", "write", **ECHO),
     "hold_read": http_tool("GET", "/hold", "read"),
-    "drop": http_tool("POST", "/drop", "irreversible", body=WRITE_ALL, input_schema=ECHO_SCHEMA),
+    "drop": http_tool("POST", "/drop", "irreversible", **ECHO),
     "leak": http_tool("GET", "/leak", "read", returns="untrusted"),
     "item": http_tool(
         "GET",

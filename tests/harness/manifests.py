@@ -4,29 +4,27 @@ import os
 from typing import Any
 
 import yaml
+from mcp.client.client import Client
 
 from proxy.app.checks import definitions_of
 from proxy.config import load_settings
 from proxy.pdp.draft import draft_manifest
 from tests.harness.gateway import World
 
-METHODS = (
-    "completion/complete",
-    "elicitation/create",
-    "logging/setLevel",
-    "prompts/get",
-    "prompts/list",
-    "resources/list",
-    "resources/read",
-    "resources/subscribe",
-    "resources/templates/list",
-    "resources/unsubscribe",
-    "roots/list",
-    "sampling/createMessage",
-    "tasks/cancel",
-    "tasks/get",
-    "tasks/update",
-)
+ASKED_OF_CLIENTS = ("elicitation/create", "roots/list", "sampling/createMessage")
+BY_CAPABILITY = {
+    "completions": ("completion/complete",),
+    "logging": ("logging/setLevel",),
+    "prompts": ("prompts/get", "prompts/list"),
+    "resources": (
+        "resources/list",
+        "resources/read",
+        "resources/subscribe",
+        "resources/templates/list",
+        "resources/unsubscribe",
+    ),
+    "io.modelcontextprotocol/tasks": ("tasks/cancel", "tasks/get", "tasks/update"),
+}
 ALL_TOOLS = ["*/*", "*/*/*", "*/*/*/*"]  # a star of a pattern does not match a slash
 
 
@@ -46,7 +44,14 @@ def harmless(manifest: dict[str, Any]) -> dict[str, Any]:
 
 
 def methods(*names: str) -> dict[str, Any]:
-    """Return entries for methods of MCP besides tools/call, all known ones when none is named."""
-    return {
-        name: {"effect": "read", "risk": 0, "returns": "trusted"} for name in (names or METHODS)
-    }
+    """Return harmless entries for methods of MCP besides tools/call."""
+    return {name: {"effect": "read", "risk": 0, "returns": "trusted"} for name in names}
+
+
+async def declared(url: str) -> dict[str, Any]:
+    """Return entries for every method that the server at a URL says it has, and may ask for."""
+    async with Client(url, mode="auto") as client:
+        capabilities = client.server_capabilities
+    known = [*capabilities.model_dump(exclude_none=True), *(capabilities.extensions or {})]
+    offered = (name for one in known for name in BY_CAPABILITY.get(one, ()))
+    return methods(*offered, *ASKED_OF_CLIENTS)

@@ -9,7 +9,7 @@ import pytest
 
 from proxy.egress.addresses import AddressPolicy
 from proxy.egress.client import EgressClient
-from proxy.errors import UpstreamError
+from proxy.errors import OutcomeUnknown, UpstreamFailed
 from proxy.model.tool import Effect, HttpBinding, ToolManifest
 from proxy.upstream.base import Upstream, UpstreamCall, UpstreamResult
 from proxy.upstream.http import HttpUpstream
@@ -48,11 +48,13 @@ class Reached:
         return await self.upstream.call(call, lambda: None)
 
     async def outcome(self, **more: Any) -> str:
-        """Call the tool and name what came of it: a result, an error result or an exception."""
+        """Call the tool and say what came of it: result, error (of its own), failed or unknown."""
         try:
             result = await self.call(**more)
-        except UpstreamError as failed:
-            return type(failed).__name__
+        except OutcomeUnknown:
+            return "unknown"
+        except UpstreamFailed:
+            return "failed"
         return "error" if result.is_error or result.is_rpc_error else "result"
 
 

@@ -181,7 +181,9 @@ METHODS: dict[str, Callable[[Answer], Answer | None]] = {
     "tools/list": list_tools,
     "tools/call": call_tool,
     "subscriptions/listen": listen,
-    "resources/subscribe": lambda _: {"result": {}},
+    "resources/subscribe": lambda _: (
+        {"error": {"code": -32601, "message": "no"}} if way == "unsubscribable" else {"result": {}}
+    ),
     "resources/unsubscribe": lambda _: {"result": {}},
     "resources/read": lambda _: {"result": {"contents": [1.0]}},
 }

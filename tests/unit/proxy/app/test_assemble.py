@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.app.assemble import Assembled, assemble, names_of
+from proxy.app.assemble import Assembled, assemble
 from proxy.config import Settings, load_settings
 from proxy.errors import ConfigError, PolicyInvalid
 from proxy.observability.masking import MASK, Masker
@@ -131,19 +131,3 @@ async def test_the_staged_copy_is_removed_at_the_end(world: World, staging: Path
     built.cleanup()
     assert list(staging.iterdir()) == []
     await built.gateway.stop()
-
-
-@pytest.mark.parametrize(
-    ("hosts", "names"),
-    [
-        ((), set()),
-        (("Gw.example",), {"gw.example", "gw.example:8787"}),
-        (("gw:443",), {"gw:443"}),
-        (("[fd00::1]",), {"[fd00::1]", "[fd00::1]:8787"}),
-    ],
-)
-def test_a_name_with_a_port_stands_for_that_port_only(
-    hosts: tuple[str, ...], names: set[str]
-) -> None:
-    """IPv6 in brackets is a name without one."""
-    assert names_of(hosts, 8787) == names

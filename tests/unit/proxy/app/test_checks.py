@@ -164,6 +164,14 @@ async def test_a_tool_that_imitates_a_reviewed_one_is_an_error(
     assert errors["docs/a b"].startswith("docs/a b is no tool")
 
 
+async def test_tools_that_agents_run_themselves_are_told(world: World) -> None:
+    """With what that means: no server of that name has to be there."""
+    world.tools["claude-code"] = {"Bash": {"hooks": True, "effect": "write", "risk": 1}}
+    good = told(await found(world), "ok")
+    assert good["hooks.claude-code"].startswith("1 tools decided by hooks")
+    assert "tier C" in good["hooks.claude-code"]
+
+
 async def test_a_tool_that_wants_a_credential_nobody_lends_is_told(world: World) -> None:
     """Its calls would all be refused."""
     world.tools["rec"]["read"] = world.tools["rec"]["read"] | {"credential": {"broker": "keys"}}

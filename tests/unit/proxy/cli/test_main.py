@@ -6,7 +6,7 @@ import click
 import pytest
 from click.testing import CliRunner, Result
 
-from proxy.cli.main import DetentGroup
+from proxy.cli.main import COMMANDS, DetentGroup
 from proxy.errors import (
     ConfigError,
     DetentError,
@@ -63,9 +63,16 @@ def test_a_bug_stays_one() -> None:
 def test_the_help_lists_every_command(detent: Run) -> None:
     """Each with one line of its own."""
     shown = detent("--help").output
-    for name in ("check", "kill", "lift", "policy", "serve", "sessions", "token", "tools"):
+    for name in COMMANDS:
         (line,) = [line for line in shown.splitlines() if line.startswith(f"  {name} ")]
         assert len(line.split()) > 1
+
+
+def test_a_command_that_is_not_there_is_a_usage_error(detent: Run) -> None:
+    """It is not looked for in any module."""
+    result = detent("os")
+    assert result.exit_code == 2
+    assert "No such command 'os'" in result.stderr
 
 
 def test_the_version_is_the_installed_one(detent: Run) -> None:

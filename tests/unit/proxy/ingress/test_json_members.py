@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.ingress.json_members import array_of, items_of, members_of, object_of, text_of
+from proxy.ingress.json_members import array_of, items_of, members_of, text_of
+from proxy.model.json_text import object_of
 
 VALUES = st.none() | st.integers() | st.text(max_size=4) | st.lists(st.booleans())
 INDENTS = st.sampled_from([None, 1, "\t"])

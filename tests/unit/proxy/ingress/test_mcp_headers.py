@@ -46,6 +46,7 @@ def check(
         ({"region": "eu"}, {"region": "eu"}),
         ({"region": "Hé"}, {"region": wrapped("Hé".encode())}),
         ({"region": "eu"}, {"region": wrapped(b"eu")}),
+        ({"region": "eu"}, {"region": " eu\t "}),
         ({"region": "=?base64?eu"}, {"region": "=?base64?eu"}),
         ({"count": 42}, {"count": "42"}),
         ({"count": 42}, {"count": "42.0"}),

@@ -1,9 +1,14 @@
+import json
 from datetime import UTC, datetime
 
 import pytest
+from starlette.requests import Request
 
+from proxy.ingress.operator_access import Access
+from proxy.ingress.operator_views import Views
 from proxy.model.kill import GLOBAL, Scope, ScopeKind
 from proxy.model.ledger import IntentState, Settlement
+from proxy.model.session import Operator
 from tests.harness.operators import Plane
 
 
@@ -95,3 +100,17 @@ async def test_dry_run_scopes_are_those_that_touch_ones_tenants(plane: Plane) ->
     assert sorted(scope["kind"] for scope in answer["scopes"]) == ["global", "tenant"]
     _, answer = await plane.ask("GET", "/v1/dry-run")
     assert len(answer["scopes"]) == 3
+
+
+async def test_what_an_agent_ran_itself_is_shown_as_tier_c(plane: Plane) -> None:
+    """Detent decided it and carried nothing."""
+    session = await plane.session()
+    await plane.step(session)
+    operator = Operator("x", (), ("*",))
+    access = Access({}, plane.store)
+    request = Request({"type": "http", "query_string": b"state=intent", "headers": []})
+    own = frozenset({"repo/git_commit"})
+    for hooked, tier in ((lambda: own, "C"), (frozenset[str], None)):
+        views = Views(plane.store, access, hooked)
+        answer = json.loads(bytes((await views.intents(operator, request)).body))
+        assert [step.get("tier") for step in answer["intents"]] == [tier]

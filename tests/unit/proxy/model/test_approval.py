@@ -62,6 +62,12 @@ def test_whatever_changes_changes_the_hash(other: ToolCall) -> None:
     assert sha256_of(sent_by(other)) != sha256_of(sent_by(PLAIN))
 
 
+def test_the_agents_name_for_its_attempt_is_no_part_of_it() -> None:
+    """Claude Code gives every attempt another one."""
+    named = ToolCall("repo", "rm", PLAIN.arguments, Door.MCP, meta=b'{"claudecode/toolUseId":"t1"}')
+    assert sent_by(named) == sent_by(PLAIN)
+
+
 def test_how_a_call_came_in_is_no_part_of_it() -> None:
     """Door, key and trace context differ from attempt to attempt."""
     again = ToolCall(

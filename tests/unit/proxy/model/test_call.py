@@ -1,5 +1,7 @@
 import hashlib
 
+import pytest
+
 from proxy.model.call import Door, ToolCall
 
 
@@ -25,3 +27,18 @@ def test_the_request_hash_does_not_depend_on_the_door() -> None:
     one = ToolCall("a", "b", b"{}", Door.CALLS)
     other = ToolCall("a", "b", b"{}", Door.MCP, dry_run=True, idempotency_key="k")
     assert one.request_sha256 == other.request_sha256
+
+
+@pytest.mark.parametrize(
+    ("meta", "named"),
+    [
+        (b"{}", ""),
+        (b'{"traceparent":"x"}', ""),
+        (b'{"claudecode/toolUseId":"toolu_1","x":1}', "toolu_1"),
+        (b'{"claudecode/toolUseId":7}', ""),
+        (b'{"x":"claudecode/toolUseId"}', ""),
+    ],
+)
+def test_a_call_has_the_name_its_agent_gives_it(meta: bytes, named: str) -> None:
+    """In MCP's `_meta`; whatever is no text is no name."""
+    assert ToolCall("repo", "git_log", b"{}", Door.MCP, meta=meta).tool_use_id == named

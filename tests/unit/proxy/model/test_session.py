@@ -1,4 +1,7 @@
-from proxy.model.session import BudgetView, Mode, Operator
+from dataclasses import replace
+
+from proxy.model.session import BudgetView, Mode, Operator, SessionState
+from tests.harness.ledger import NOW, after, session
 
 
 def test_modes_are_ordered_by_what_they_permit() -> None:
@@ -16,3 +19,11 @@ def test_an_operator_covers_its_tenants_only() -> None:
     assert Operator("oncall", ("kill",), ("acme",)).covers("acme")
     assert not Operator("oncall", ("kill",), ("acme",)).covers("other")
     assert Operator("root", ("kill",), ("*",)).covers("other")
+
+
+def test_a_session_is_open_until_it_ends_or_its_time_is_over() -> None:
+    """At that moment it is not."""
+    given = session(expires_at=after(10))
+    assert given.is_open_at(NOW)
+    assert not given.is_open_at(after(10))
+    assert not replace(given, state=SessionState.ENDED).is_open_at(NOW)

@@ -254,3 +254,11 @@ def test_a_bundle_without_budgets_is_refused(written: Written) -> None:
     """Nobody spends without a limit."""
     with pytest.raises(PolicyInvalid, match='"budgets" is a required property'):
         load_catalogue(written({"tools/repo/data.yaml": f"git_commit: {TOOL}\n"}))
+
+
+def test_a_tool_of_an_agents_own_says_so(bundle: Written) -> None:
+    """Every other tool is carried."""
+    text = "Bash: {hooks: true, effect: write, risk: 1}"
+    tools = load_catalogue(bundle({"tools/claude-code/data.yaml": text})).tools
+    assert tools["claude-code", "Bash"].hooks
+    assert not tools["repo", "git_commit"].hooks

@@ -15,7 +15,8 @@ from proxy.model.mcp import Era, RpcReply
 from proxy.model.step import Answer
 from proxy.upstream.base import UpstreamResult
 from proxy.upstream.conversation import Conversation
-from tests.unit.proxy.pipeline.conftest import House, allow
+from tests.harness.pipeline_parts import allow
+from tests.unit.proxy.pipeline.conftest import House
 
 SAMPLING = "sampling/createMessage"
 QUESTION = b'{"b":1.0,"a":"https://x.example/"}'

@@ -83,6 +83,34 @@ def test_a_mask_that_cannot_be_put_on_denies_before_anything_is_sent(step: Step)
         enforce(step)
 
 
+ATTENDED = replace(ALLOW, verdict=Verdict.HOLD, obligations=(Obligation("human_attended"),))
+OWN = replace(
+    STEP, decision=ATTENDED, manifest=ToolManifest("cc", "Bash", Effect.WRITE, hooks=True)
+)
+
+
+def test_a_hold_of_an_agents_own_tool_may_be_put_to_its_person() -> None:
+    """When policy says so; a dry run is a preview all the same."""
+    assert enforce(OWN) is True
+    assert enforce(replace(OWN, mode=Mode.DRY_RUN)) is False
+
+
+@pytest.mark.parametrize(
+    "step",
+    [
+        replace(OWN, decision=replace(ATTENDED, obligations=())),
+        replace(OWN, manifest=STEP.manifest),
+        replace(OWN, manifest=None),
+    ],
+    ids=["nobody is there", "a tool that Detent carries", "no manifest"],
+)
+def test_every_other_hold_waits_for_an_operator(step: Step) -> None:
+    """The agent's own channel approves nothing else."""
+    with pytest.raises(Refused) as refused:
+        enforce(step)
+    assert refused.value.refusal.verdict is Verdict.HOLD
+
+
 def test_no_decision_denies() -> None:
     """A step that was never decided has no verdict to stand on."""
     with pytest.raises(Refused, match="policy-unavailable"):

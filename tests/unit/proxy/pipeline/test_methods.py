@@ -35,3 +35,21 @@ def test_params_have_the_form_the_protocol_gives_them(method: str, required: lis
     assert definition is not None
     schema = json.loads(definition.input_schema)
     assert (schema["required"], schema["additionalProperties"]) == (required, True)
+
+
+@pytest.mark.parametrize(
+    ("document", "schema"),
+    [
+        ({}, {"type": "object", "properties": {}, "required": [], "additionalProperties": True}),
+        ({"input_schema": {"type": "object"}}, {"type": "object"}),
+    ],
+)
+def test_a_tool_that_an_agent_runs_itself_has_the_form_its_manifest_gives_it(
+    document: dict[str, object], schema: dict[str, object]
+) -> None:
+    """Any object without one: nobody but the agent knows better. It has no pin."""
+    definition = definition_of(
+        ToolManifest("claude-code", "Bash", Effect.WRITE, document=document, hooks=True)
+    )
+    assert definition is not None
+    assert (json.loads(definition.input_schema), definition.pin) == (schema, "")

@@ -80,5 +80,14 @@ async def test_an_http_tool_is_defined_by_its_manifest(house: Any) -> None:
 async def test_an_mcp_tool_without_a_pin_is_quarantined(house: Any) -> None:
     """Nobody reviewed what it does."""
     unpinned = ToolManifest("repo", "read_file", Effect.READ)
-    resolver = Resolver({("repo", "read_file"): unpinned}, house.registry)
+    resolver = Resolver({("repo", "read_file"): unpinned}, house.registry, ())
     assert resolver.healthy() == []
+
+
+def test_tools_that_agents_run_themselves_are_offered_to_nobody(house: Any) -> None:
+    """They can be asked about, and neither listed nor called."""
+    resolve = house.stages.resolve
+    assert ("claude-code", "Bash") in resolve.manifests
+    assert resolve.offered("claude-code") == frozenset()
+    assert resolve.input_schema("claude-code", "Bash") is None
+    assert "claude-code" not in {manifest.server for manifest, _ in resolve.healthy()}

@@ -171,3 +171,10 @@ def test_a_number_beyond_json_is_not_written() -> None:
     """1e400 reads as infinity, which is no JSON."""
     with pytest.raises(ValueError, match="JSON"):
         dumps(loads(b"1e400"))
+
+
+@pytest.mark.parametrize("data", [b"NaN", b"[" * 100_000, b"\xff", b"{"])
+def test_what_is_no_json_is_refused(data: bytes) -> None:
+    """Constants that are none, nesting without end, other encodings."""
+    with pytest.raises(ValueError, match=r".*"):
+        loads(data)

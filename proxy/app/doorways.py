@@ -1,0 +1,112 @@
+"""Both ports bound, each with its application: which names, pages and connections it takes."""
+
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import urlsplit
+
+from starlette.types import ASGIApp
+
+from proxy.app.build import Builder
+from proxy.app.gateway import Gateway
+from proxy.app.identity import authorization_servers, operators_of, scopes_of_settings
+from proxy.app.servers import OPERATORS_CONNECTIONS, Port, Servers, authority, bind, room_for
+from proxy.config import Settings
+from proxy.config.settings import Address
+from proxy.ingress.agents import agents_app
+from proxy.ingress.guard import GuardSettings, loopback_hosts
+from proxy.ingress.oauth import ProtectedResource
+from proxy.ingress.operator import OperatorPorts, operator_app
+from proxy.ingress.origins import NO_PAGES, Origins
+from proxy.ingress.protocol import ConnectionLimits
+from proxy.pipeline.run import Pipeline
+
+
+@dataclass(frozen=True, slots=True)
+class Doorways:
+    """The two ports of a gateway."""
+
+    gateway: Gateway
+    pipeline: Pipeline
+    settings: Settings
+    builder: Builder
+
+    def bind(self) -> Servers:
+        """Bind both ports. Raises ConfigError; then neither is bound."""
+        listen, tls = self.settings.listen, self.builder.secrets.tls()
+        with ExitStack() as unless_bound:
+            agents = unless_bound.enter_context(bind(listen.agents))
+            operators = unless_bound.enter_context(bind(listen.operators))
+            agents_door = self._agents(agents.getsockname()[1])
+            operators_door = self._operators(operators.getsockname()[1])
+            agents_limits = ConnectionLimits(room_for(listen.max_connections))
+            operators_limits = ConnectionLimits(OPERATORS_CONNECTIONS)
+            servers = Servers(
+                (
+                    Port(agents_door, agents, tls, agents_limits),
+                    Port(operators_door, operators, tls, operators_limits),
+                )
+            )
+            unless_bound.pop_all()
+        return servers
+
+    def _agents(self, port: int) -> ASGIApp:
+        return agents_app(
+            self.pipeline,
+            self._guard(self.settings.listen.agents, port, self._pages()),
+            jwks=self._jwks,
+            version=version("detent"),
+            resource=self._resource(),
+        )
+
+    def _operators(self, port: int) -> ASGIApp:
+        parts = self.gateway.parts
+        ports = OperatorPorts(
+            kill_switch=parts.kill_switch,
+            store=parts.store,
+            metrics=parts.metrics,
+            operators=operators_of(self.settings),
+            reload=self.gateway.reload_policy,
+            hooked=parts.catalogue.hooked,
+            configured=lambda: scopes_of_settings(self.settings, parts.catalogue.names()),
+        )
+        return operator_app(ports, self._guard(self.settings.listen.operators, port))
+
+    def _resource(self) -> ProtectedResource | None:
+        """Return who we are to OAuth clients; without issuers there is nobody to ask."""
+        url = self.settings.listen.public_url
+        if url is None or not self.settings.identity.issuers:
+            return None
+        return ProtectedResource(url, authorization_servers(self.settings))
+
+    def _guard(self, address: Address, port: int, pages: Origins = NO_PAGES) -> GuardSettings:
+        """Return the guard of a port: which names clients may use for it, and which pages."""
+        listen = self.settings.listen
+        public = urlsplit(listen.public_url or "").netloc if address is listen.agents else ""
+        named = names_of((*listen.hosts, *filter(None, (public,))), port)
+        own = authority(address.host.lower(), port)
+        return GuardSettings(hosts=loopback_hosts(port) | named | {own}, origins=pages)
+
+    def _pages(self) -> Origins:
+        """Return the pages that may ask the agents' port.
+
+        Those of its own origin only where it is on loopback: behind a proxy the same name may
+        serve pages of others.
+        """
+        listen = self.settings.listen
+        scheme = "https" if listen.tls_cert else "http"
+        own = scheme if listen.agents.is_loopback and not listen.tls_terminated else ""
+        return Origins(frozenset(listen.origins), own)
+
+    def _jwks(self) -> Mapping[str, Any]:
+        directories = self.builder.key_directories.values()
+        return {"keys": [key for keys in directories for key in keys.jwks()["keys"]]}
+
+
+def names_of(hosts: Iterable[str], port: int) -> frozenset[str]:
+    """Return what clients may write in Host for these names: one without a port with ours too."""
+    plain = frozenset(name.lower() for name in hosts)
+    return plain | {f"{name}:{port}" for name in plain if not re.search(r":\d+$", name)}
