@@ -22,6 +22,7 @@ from proxy.config.settings import AlertSettings, BrokerSettings, CanarySettings,
 from proxy.egress.addresses import AddressPolicy, parse_origin
 from proxy.egress.client import EgressClient, EgressLimits
 from proxy.egress.key_set import KeySetClient
+from proxy.egress.tls import tls_context
 from proxy.errors import ConfigError, EgressRefused
 from proxy.monitors.alerts.webhook import WebhookSink, webhook_secret
 from proxy.monitors.base import AlertSink, Monitor
@@ -110,7 +111,12 @@ class Builder:
 
     def alert_client(self) -> httpx.AsyncClient:
         """Return the HTTP client of the alert sinks."""
-        return httpx.AsyncClient(timeout=ALERT_TIMEOUT_S, trust_env=False, follow_redirects=False)
+        return httpx.AsyncClient(
+            timeout=ALERT_TIMEOUT_S,
+            verify=tls_context(),  # its own would write its secrets to SSLKEYLOGFILE
+            trust_env=False,
+            follow_redirects=False,
+        )
 
     def sinks(self, http: httpx.AsyncClient) -> list[AlertSink]:
         """Return the alert sinks."""

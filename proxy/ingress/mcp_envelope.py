@@ -13,8 +13,7 @@ from proxy.ingress.jsonrpc import INVALID_PARAMS, Message, RequestId
 from proxy.ingress.mcp_calls import PROGRESS_KEY
 from proxy.ingress.mcp_capabilities import LOG_LEVELS
 from proxy.ingress.mcp_conversation import Client
-from proxy.ingress.mcp_headers import decoded, mismatch
-from proxy.ingress.wire import header
+from proxy.ingress.mcp_headers import decoded, mismatch, told
 from proxy.model.mcp import Era
 
 STATELESS_VERSION = "2026-07-28"
@@ -44,7 +43,7 @@ def is_stateless(scope: Scope, message: Message) -> bool:
 
     Raises BadRequest when the body names a version and the header is another or missing.
     """
-    version = header(scope, b"mcp-protocol-version")
+    version = told(scope, b"mcp-protocol-version")
     if VERSION_KEY in message.meta and message.meta[VERSION_KEY] != version:
         raise mismatch("MCP-Protocol-Version")
     return names_stateless(scope)
@@ -52,7 +51,7 @@ def is_stateless(scope: Scope, message: Message) -> bool:
 
 def names_stateless(scope: Scope) -> bool:
     """Return whether the version header names anything but a revision with a handshake."""
-    version = header(scope, b"mcp-protocol-version")
+    version = told(scope, b"mcp-protocol-version")
     return version is not None and version not in HANDSHAKE_VERSIONS
 
 
@@ -65,10 +64,10 @@ def check_envelope(scope: Scope, message: Message) -> None:
     for key in (VERSION_KEY, CAPABILITIES_KEY):
         if key not in message.meta:
             raise _invalid("missing-meta", f"`_meta` needs {key}.")
-    if header(scope, b"mcp-method") != message.method:
+    if told(scope, b"mcp-method") != message.method:
         raise mismatch("Mcp-Method")
     named = message.params.get(_NAMED_BY.get(message.method, ""))
-    sent = header(scope, b"mcp-name")
+    sent = told(scope, b"mcp-name")
     if (sent, named) != (None, None) and (named is None or decoded(sent) != named):
         raise mismatch("Mcp-Name")
     check_version(scope)
@@ -80,7 +79,7 @@ def check_hints(scope: Scope, message: Message) -> None:
     One that came all the same was meant for an intermediary, and must not mislead it.
     """
     named = message.params.get(_NAMED_BY.get(message.method, ""))
-    sent = (header(scope, b"mcp-method"), header(scope, b"mcp-name"))
+    sent = (told(scope, b"mcp-method"), told(scope, b"mcp-name"))
     misnamed = sent[1] is not None and (named is None or decoded(sent[1]) != named)
     if misnamed or sent[0] not in (None, message.method):
         raise mismatch("Mcp-Method or Mcp-Name")
@@ -88,14 +87,14 @@ def check_hints(scope: Scope, message: Message) -> None:
 
 def check_method(scope: Scope) -> None:
     """Raise BadRequest 405 for GET and DELETE of the stateless era: it has no sessions."""
-    stateless = header(scope, b"mcp-protocol-version") == STATELESS_VERSION
+    stateless = told(scope, b"mcp-protocol-version") == STATELESS_VERSION
     if stateless and scope["method"] != "POST":
         raise BadRequest("method-not-allowed", "This revision takes only POST.", 405)
 
 
 def check_version(scope: Scope) -> None:
     """Raise BadRequest unless the version header names the stateless revision."""
-    if header(scope, b"mcp-protocol-version") != STATELESS_VERSION:
+    if told(scope, b"mcp-protocol-version") != STATELESS_VERSION:
         raise BadRequest(
             "unsupported-version",
             "This protocol version is not served.",

@@ -14,6 +14,7 @@ from typing import Any
 from starlette.types import Scope
 
 from proxy.errors import BadRequest
+from proxy.ingress.wire import header
 from proxy.upstream.mirrored import Marks, marks_of
 
 HEADER_MISMATCH = -32020
@@ -33,12 +34,18 @@ def check_arguments(scope: Scope, input_schema: bytes | None, arguments: bytes) 
     if not (sent or marks):
         return
     values = json.loads(arguments)
-    for path, header in marks:
-        given = sent.pop(header.lower(), None)
+    for path, name in marks:
+        given = sent.pop(name.lower(), None)
         if not _agree(given, _at(values, path)):
-            raise mismatch(header)
+            raise mismatch(name)
     if sent:
         raise mismatch("Mcp-Param-*")
+
+
+def told(scope: Scope, name: bytes) -> str | None:
+    """Return a header's value, None without; blanks around are no part of it (RFC 9110, 5.5)."""
+    value = header(scope, name)
+    return None if value is None else value.strip(" \t")
 
 
 def mismatch(name: str) -> BadRequest:
@@ -65,17 +72,17 @@ def _marks(input_schema: bytes) -> Marks:
     return marks_of(input_schema) or ()
 
 
-def _agree(header: str | None, value: Any) -> bool:
+def _agree(sent: str | None, value: Any) -> bool:
     """Whether a header says what an argument is; one that is null or no scalar has none."""
     if not isinstance(value, str | bool | int | float):
-        return header is None
-    told = decoded(header)
+        return sent is None
+    says = decoded(sent)
     if isinstance(value, bool):
-        return told == ("true" if value else "false")
+        return says == ("true" if value else "false")
     if isinstance(value, str):
-        return told == value
+        return says == value
     try:
-        return told is not None and float(told) == value
+        return says is not None and float(says) == value
     except ValueError:
         return False
 

@@ -15,13 +15,10 @@ _ALWAYS = tuple((name.encode(), value.encode()) for name, value in NO_STORE.item
 
 
 def header(scope: Scope, name: bytes) -> str | None:
-    """Return the first header of that lower-case name, or None.
-
-    Blanks around a value are no part of it (RFC 9110 section 5.5).
-    """
+    """Return the first header of that lower-case name, or None."""
     for known, value in scope["headers"]:
         if known == name:
-            return str(value, "latin-1").strip(" \t")
+            return str(value, "latin-1")
     return None
 
 

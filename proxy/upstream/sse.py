@@ -2,10 +2,9 @@
 
 import re
 
+_LINE_END = re.compile(rb"\r\n|\n|\r(?!$)")
 _ID = re.compile(rb"([\x21-\x7e]([\x20-\x7e]{0,1022}[\x21-\x7e])?)?")  # goes back as a header
 _RETRY = re.compile(rb"[0-9]{1,9}")
-_COMMENTS = re.compile(rb"^:[^\n]*\n", re.MULTILINE)
-_BLANKS = re.compile(rb"\n{3,}")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -23,7 +22,7 @@ class EventParser:
         self._id = last_id
         self._data_bytes = 0
         self._rest = bytearray()
-        self._half = False
+        self._scanned = 0
         self._data: list[bytes] = []
         self._kind = b""
         self._begun = False
@@ -41,25 +40,17 @@ class EventParser:
 
     def feed(self, chunk: bytes) -> list[bytes]:
         """Return the data of the events that this chunk finished."""
-        events: list[bytes] = []
         self._rest += chunk
-        if b"\n" in chunk or b"\r" in chunk or self._half:
-            for line in self._lines():
-                self._line(line, events)
-        return events
-
-    def _lines(self) -> list[bytes]:
-        """Take the finished lines out of what waits, but for comments and repeated empty ones.
-
-        Those cost no step each: a server may send a million of them in a second.
-        """
-        text = bytes(self._rest)
+        events: list[bytes] = []
+        start = 0
         # A lone CR at the very end may be half of a CRLF, so it waits for the next chunk.
-        self._half = text.endswith(b"\r")
-        whole = text.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-        *lines, rest = _BLANKS.sub(b"\n\n", _COMMENTS.sub(b"", whole)).split(b"\n")
-        self._rest = bytearray(rest + b"\r" if self._half else rest)
-        return lines
+        while found := _LINE_END.search(self._rest, max(start, self._scanned)):
+            self._line(bytes(self._rest[start : found.start()]), events)
+            start = found.end()
+            self._scanned = 0
+        del self._rest[:start]
+        self._scanned = max(0, len(self._rest) - 1)
+        return events
 
     def _line(self, line: bytes, events: list[bytes]) -> None:
         if not self._begun:

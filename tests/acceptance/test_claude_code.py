@@ -185,14 +185,13 @@ async def test_an_allowed_tool_runs(gateway: Gateway, turn: Turn) -> None:
 
 
 @needs_claude
-async def test_a_denied_tool_does_not_run(turn: Turn, tmp_path: Path) -> None:
-    """Its model reads why."""
-    served, _ = await turn(
-        [use(1, "Edit", file_path=str(tmp_path / "x"), old_string="a", new_string="b")],
-        allow="Edit",
-    )
+async def test_a_denied_tool_does_not_run(gateway: Gateway, turn: Turn) -> None:
+    """Its model reads why; nothing was reserved."""
+    cron = use(1, "CronCreate", cron="*/5 * * * *", prompt="check", recurring=True)
+    served, _ = await turn([cron], allow="CronCreate")
     (told,) = served.told
-    assert "unknown-tool" in told
+    assert "value-not-in-enumeration" in told
+    assert await chain(gateway) == []
 
 
 @needs_claude
@@ -212,7 +211,7 @@ async def test_a_held_tool_waits_for_an_operator_and_then_runs_once(
     await gateway.operate("POST", f"/v1/approvals/{asked['id']}/approve", {})
     served, _ = await turn([use(2, "Bash", command=command)], [use(3, "Bash", command=command)])
     assert made.read_text() == "once\n"
-    assert "approval-pending" in served.told[1]
+    assert "approval-pending" in served.told[-1]
 
 
 @needs_claude
@@ -234,17 +233,18 @@ async def test_without_the_gateway_nothing_runs(turn: Turn, tmp_path: Path) -> N
 
 
 @needs_claude
-async def test_a_gateway_that_dies_meanwhile_stops_the_next_tool(
+async def test_a_gateway_that_dies_meanwhile_stops_the_turn(
     gateway: Gateway, turn: Turn, tmp_path: Path
 ) -> None:
-    """Between two tools of one turn."""
+    """What the first tool did can be told to nobody, so there is no second one."""
     made = tmp_path / "made"
-    served, _ = await turn(
+    served, output = await turn(
         [use(1, "Bash", command=f"kill -9 {gateway.pid}")],
         [use(2, "Bash", command=f"touch {made}")],
     )
     assert not made.exists()
-    assert any("blocking because onFailure" in told for told in served.told)
+    assert 'onFailure is "block"' in output
+    assert (served.asked, served.told) == (1, [])
 
 
 @needs_claude

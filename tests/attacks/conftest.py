@@ -5,7 +5,7 @@ from tests.harness.fixtures import gateway, recorder, world
 from tests.harness.operators import plane
 from tests.harness.reached import reached
 from tests.harness.rest import rest, rest_gateway
-from tests.harness.standing import standing, standing_gateway
+from tests.harness.standing import shape, standing, standing_gateway
 
 __all__ = [
     "agents_port",
@@ -15,6 +15,7 @@ __all__ = [
     "recorder",
     "rest",
     "rest_gateway",
+    "shape",
     "standing",
     "standing_gateway",
     "world",

@@ -18,9 +18,12 @@ from uvicorn.server import ServerState
 from proxy.ingress.agents import agents_app
 from proxy.ingress.guard import GuardSettings, loopback_hosts
 from proxy.ingress.protocol import DEFAULT_LIMITS, ConnectionLimits, GuardedProtocol
+from proxy.model.tool import Effect, HttpBinding, ToolManifest
 from tests.harness.doors import META, STATEFUL, STATELESS, TOKEN, RecordingGate, stateless_headers
 
-DOORS = ("calls", "mcp-2026", "mcp-2025")
+DOORS = ("calls", "mcp-2026", "mcp-2025", "http")
+BINDING = HttpBinding("POST", "/write", body=("a", "b", "limit", "n", "text"))
+WRITE = {("rec", "write"): ToolManifest("rec", "write", Effect.WRITE, http=BINDING)}
 
 
 @dataclass
@@ -51,6 +54,8 @@ class AgentsPort:
         if door == "calls":
             body = b'{"server":"rec","tool":"write","arguments":%b}' % arguments
             return await self.ask("POST", "/v1/calls", body)
+        if door == "http":
+            return await self.ask("POST", "/http/rec/write", arguments)
         if door == "mcp-2026":
             return await self.ask(
                 "POST", "/mcp/rec", _tools_call(arguments, META), _stateless_headers()
@@ -138,7 +143,7 @@ async def serve(
 @pytest.fixture
 async def agents_port() -> AsyncIterator[AgentsPort]:
     """The agents' port before a recording gate."""
-    async with serve(RecordingGate()) as port:
+    async with serve(RecordingGate(http_tools=WRITE)) as port:
         yield port
 
 

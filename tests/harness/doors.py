@@ -55,7 +55,10 @@ def tool(server: str, name: str, **more: Any) -> VisibleTool:
 
 
 def done(call: ToolCall) -> Answer:
-    """Answer with a text: the canonical arguments."""
+    """Answer with a text: the canonical arguments; an HTTP tool with them as its JSON."""
+    if call.door is Door.HTTP:
+        raw = b'{"status":200,"content_type":"application/json","body":%b}' % call.arguments
+        return Answer("stp_1", "allow", (), Outcome.DONE, result=raw, decision_id="dec_1")
     result = {"content": [{"type": "text", "text": call.arguments.decode()}]}
     return Answer(
         "stp_1", "allow", (), Outcome.DONE, result=json.dumps(result).encode(), decision_id="dec_1"

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,7 +47,7 @@ def public_pem(key: Any) -> bytes:
 class Issuer:
     """Signs whatever it is told to, and serves its keys under the path /jwks.
 
-    `document` replaces the key set, `status` its HTTP status.
+    `document` replaces the key set, `status` its HTTP status. `clock` gives Unix seconds.
     """
 
     name: str = "https://idp.example"
@@ -55,6 +56,7 @@ class Issuer:
     status: int = 200
     port: int = 0
     asked: int = 0
+    clock: Callable[[], float] = time.time
     _runner: web.AppRunner | None = None
 
     @property
@@ -68,7 +70,7 @@ class Issuer:
 
     def claims(self, **changes: Any) -> dict[str, Any]:
         """Return the claims of a good token; a change to None leaves the claim out."""
-        now = int(time.time())
+        now = int(self.clock())
         given = {
             "iss": self.name,
             "sub": SUBJECT,

@@ -1,6 +1,6 @@
 """One real gateway that stands for a whole file of tests, and raw attacks on its two ports."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -81,8 +81,20 @@ def _lines(fields: Mapping[str, str]) -> list[bytes]:
     return [f"{name}: {value}".encode() for name, value in fields.items()]
 
 
+@pytest.fixture(scope="module")
+def shape() -> Callable[[World], None]:
+    """Change the world before the start; a file of tests may have its own."""
+
+    def nothing(world: World) -> None:
+        """Leave it as it is."""
+
+    return nothing
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def standing_gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Standing]:
+async def standing_gateway(
+    tmp_path_factory: pytest.TempPathFactory, shape: Callable[[World], None]
+) -> AsyncIterator[Standing]:
     """A gateway for the whole file; its tests run in the file's own event loop."""
     recorder = await Recorder().start()
     world = World(tmp_path_factory.mktemp("standing"), recorder.url)
@@ -90,6 +102,7 @@ async def standing_gateway(tmp_path_factory: pytest.TempPathFactory) -> AsyncIte
     key = {"header": "X-Api-Key", "secret": {"env": "STANDING_KEY"}}
     world.settings = {"credentials": {"key": {"static": key}}}
     world.environ = {"STANDING_KEY": LENT}
+    shape(world)
     try:
         async with Gateway(world) as gateway:
             yield Standing(gateway, recorder)

@@ -55,7 +55,7 @@ def test_a_body_that_names_another_version_is_refused(version: str) -> None:
     assert refused.value.rpc_code == -32020
 
 
-@pytest.mark.parametrize("name", ["rec__write", wrapped(b"rec__write")])
+@pytest.mark.parametrize("name", ["rec__write", " rec__write\t ", wrapped(b"rec__write")])
 def test_headers_that_agree_pass(name: str) -> None:
     """Plain or in the base64 form."""
     check_envelope(scope_with(stateless_headers("tools/call", name)), CALL)

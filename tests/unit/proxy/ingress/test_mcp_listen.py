@@ -15,7 +15,11 @@ from tests.harness.asgi import Connection, connect, until
 from tests.harness.doors import META, RecordingGate, ask, done, refused, rpc, stateless_headers
 
 HEADERS = stateless_headers("subscriptions/listen")
-EVERYTHING: dict[str, Any] = {"toolsListChanged": True, "promptsListChanged": True, "resourcesListChanged": True}
+EVERYTHING: dict[str, Any] = {
+    "toolsListChanged": True,
+    "promptsListChanged": True,
+    "resourcesListChanged": True,
+}
 TOOLS = Notification("notifications/tools/list_changed", b"{}")
 PROMPTS = Notification("notifications/prompts/list_changed", b"{}")
 UPDATED = Notification("notifications/resources/updated", b'{"uri":"f:x"}')

@@ -34,12 +34,6 @@ def scope_with(**headers: str) -> dict[str, Any]:
     return request_scope("GET", "/", headers)
 
 
-def test_blanks_around_a_value_are_no_part_of_it() -> None:
-    """Those inside are (RFC 9110 section 5.5)."""
-    assert header(scope_with(x=" \ta  b\t "), b"x") == "a  b"
-    assert header(scope_with(), b"x") is None
-
-
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 def test_the_bearer_token_is_read(scheme: str) -> None:
     """The scheme is case-insensitive (RFC 9110 section 11.1), the token is not touched."""

@@ -37,11 +37,11 @@ def shop() -> dict[str, Any]:
     """Return what FastAPI says of a small shop."""
     api = FastAPI(title="shop", servers=[{"url": "https://shop.test/v1"}])
 
-    @api.get("/items/{item_id}")
-    def read_item(item_id: int, q: str | None = None, tags: list[str] | None = None) -> Item: ...
+    @api.get("/items/{item_id}", response_model=Item)
+    def read_item(item_id: int, q: str | None = None, tags: list[str] | None = None) -> None: ...
 
-    @api.put("/items/{id}")
-    def replace_item(id: int, item: Item, if_match: Annotated[str, Header()]) -> Item: ...  # noqa: A002 as real APIs call it
+    @api.put("/items/{id}", response_model=Item)
+    def replace_item(id: int, item: Item, if_match: Annotated[str, Header()]) -> None: ...  # noqa: A002 as real APIs call it
 
     @api.delete("/items/{item_id}", summary="Deletes\nan item")
     def delete_item(item_id: int) -> None: ...
@@ -150,7 +150,10 @@ def test_a_strangers_text_stays_a_text(written: Written, text: str) -> None:
         "summary": text,
         "parameters": [{"name": text, "in": "query", "schema": schema}],
     }
-    document = {"openapi": "3.1.0", "paths": {"/a": {"get": about}, text: {"get": {}}}}
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "paths": {"/a": {"get": about}, text: {"get": {}}},
+    }
     document["servers"] = [{"url": f"https://a.test/{text}"}]
     (tool,) = load(written, draft(document)).tools.values()
     assert tool.tool == "one"

@@ -1,6 +1,5 @@
 import json
 import logging
-import time
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,7 +64,8 @@ class World:
 
 @pytest.fixture
 def world() -> World:
-    world = World(Issuer(), Identities(), float(int(time.time())))
+    world = World(Issuer(), Identities(), 1_800_000_000.0)
+    world.issuer.clock = lambda: world.now_s
     world.trust()
     return world
 

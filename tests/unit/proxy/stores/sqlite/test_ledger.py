@@ -6,7 +6,7 @@ import pytest
 
 from proxy.stores.sqlite import ledger
 
-ASKED = {"session": None, "states": "[]", "limit": 1}
+ASKED = {"session": None, "states": "[]", "tenants": None, "limit": 1}
 LISTS = {
     "open": (ledger._OPEN, {}, "steps_unsettled"),
     "to unknown": (ledger._TO_UNKNOWN, ("", 0), "steps_unsettled"),
