@@ -13,7 +13,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -208,7 +208,7 @@ def table(rows: list[Measured]) -> str:
 async def compare(seconds: float, rounds: int, *, is_mcp: bool) -> str:
     """Run every way `rounds` times in turn, keep each one's median by p50; return the table."""
     server, url = await serve(mcp if is_mcp else plain)
-    ways = {
+    ways: dict[str, Callable[[], Way]] = {
         "direct": lambda: direct(url, is_mcp=is_mcp),
         "pass-through": lambda: forwarded(url, is_mcp=is_mcp),
         "Detent, no evaluator": lambda: guarded(url, "bench.no_evaluator", is_mcp=is_mcp),

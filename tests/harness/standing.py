@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 import pytest_asyncio
 
+from proxy.upstream.mirrored import header_value
 from tests.harness.doors import META, rpc, stateless_headers
 from tests.harness.gateway import Gateway, World, http_tool
 from tests.harness.mcp import initialize
@@ -63,13 +64,22 @@ class Standing:
         """Return the headers and `_meta` of a call in that era."""
         fields = {"Accept": "application/json, text/event-stream"}
         if door == "mcp-2026":
-            fields |= stateless_headers("tools/call", f"rec__{tool}")
+            fields |= stateless_headers("tools/call", header_value(f"rec__{tool}"))
             return _lines(fields), META
         async with aiohttp.ClientSession() as http:
             url, token = self.gateway.agents + "/mcp", self.gateway.world.agent_token
             session = await initialize(http, url, token)
         known = ("Mcp-Session-Id", "MCP-Protocol-Version")
         return _lines(fields | {name: session[name] for name in known}), {}
+
+    async def call_with(self, door: str, tool: str, arguments: Any) -> Any:
+        """Call any tool with any arguments; return the JSON of the answer."""
+        if door == "calls":
+            return (await self.gateway.call(tool, arguments))[1]
+        own, meta = await self._mcp(door, tool)
+        headers = dict(line.decode("latin-1").split(": ", 1) for line in own)
+        body = rpc("tools/call", {"name": f"rec__{tool}", "arguments": arguments, "_meta": meta})
+        return (await self.gateway.ask("POST", "/mcp", body, headers=headers))[1]
 
     async def nothing_happened(self) -> bool:
         """Whether the tool has received 0 bytes and nothing was ever killed."""

@@ -21,6 +21,7 @@ MIN_SECRET_BYTES = 24
 TIMEOUT_S = 5.0
 
 _TIMESTAMP = re.compile(r"[0-9]{1,12}")
+MIN_TEXT_CHARS = 32  # of one's own, which is seldom all chance
 _SERIALIZED = "whsec_"
 
 
@@ -116,10 +117,13 @@ def verify(
 def webhook_secret(text: str) -> bytes:
     """Return the key of a secret in text: `whsec_` and base64, or the text's own bytes.
 
-    Raises ValueError for broken base64.
+    Raises ValueError for broken base64, and for a text of less than 32 characters.
     """
     text = text.strip()
     if not text.startswith(_SERIALIZED):
+        if len(text) < MIN_TEXT_CHARS:
+            cure = "make one with `openssl rand -hex 32`"
+            raise ValueError(f"a webhook secret has at least {MIN_TEXT_CHARS} characters; {cure}")
         return text.encode()
     try:
         return base64.b64decode(text.removeprefix(_SERIALIZED), validate=True)

@@ -132,6 +132,8 @@ async def test_an_abandoned_call_is_cancelled(port: AgentsPort, mode: str) -> No
         async with asyncio.timeout(5):
             while not port.gate.cancelled:
                 await asyncio.sleep(0.01)
+        # The client library raises when an answer comes while it closes; ours is on its way.
+        await asyncio.sleep(0.1)
     assert port.gate.cancelled == port.gate.calls
 
 

@@ -61,7 +61,7 @@ def builder_of(settings_of: Callable[..., Settings]) -> Callable[..., Builder]:
 
     def make(**blocks: Any) -> Builder:
         settings = settings_of(**blocks)
-        return Builder(settings, Secrets(settings, {"KEY": "a-secret-of-24-characters"}))
+        return Builder(settings, Secrets(settings, {"KEY": "a-secret-of-more-than-32-characters"}))
 
     return make
 

@@ -13,7 +13,7 @@ from proxy.errors import ConfigError, PolicyInvalid
 from proxy.observability.masking import MASK, Masker
 from tests.harness.gateway import World
 
-KEY = "a-secret-of-24-characters"
+KEY = "a-secret-of-more-than-32-characters"
 
 
 def settings(world: World, **blocks: Any) -> Settings:

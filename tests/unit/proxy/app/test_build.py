@@ -182,7 +182,7 @@ async def test_all_bad_alerts_are_told_by_their_place(
         told = problems_of(lambda: builder.sinks(http))
     assert told == (
         "alerts.0: a webhook needs an http or https URL",
-        "alerts.1: a webhook secret needs at least 24 bytes",
+        "alerts.1: a webhook secret has at least 32 characters; make one with `openssl rand -hex 32`",
         "alerts.2: what follows whsec_ in a webhook secret is not base64; copy it again",
     )
 
@@ -215,7 +215,7 @@ def test_the_remote_engine_asks_the_url_of_the_settings(
     builder_of: BuilderOf, url: str, root: str
 ) -> None:
     """Scheme, host and port; with the token when there is one."""
-    for token, header in ((None, None), (KEY, "Bearer a-secret-of-24-characters")):
+    for token, header in ((None, None), (KEY, "Bearer a-secret-of-more-than-32-characters")):
         remote = {"url": url, "token": token}
         engine = builder_of(policy={"engine": "remote", "remote": remote}).engine(no_probe)
         assert isinstance(engine, RemoteOpa)

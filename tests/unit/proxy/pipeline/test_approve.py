@@ -1,6 +1,7 @@
 """A hold, its question and its one use, on a real ledger."""
 
 import asyncio
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from proxy.model.ledger import Outcome
 from proxy.model.session import Mode
 from proxy.model.step import Step
 from proxy.pipeline.approve import PENDING_CAP, Terms, binding_of
+from proxy.pipeline.decide import decision_body
 
 HOLD = {"verdict": "hold", "reasons": [{"id": "approval-required", "message": "Ask."}]}
 
@@ -216,6 +218,18 @@ async def test_an_approval_does_not_stay_with_a_call_that_was_changed(holding: A
     assert step.approval is not None
     changed = replace(step, call=replace(step.call, arguments=b'{"path":"b"}'))
     assert (await holding.stages.approve.find(changed)).approval is None
+
+
+async def test_a_question_of_the_server_within_a_call_has_no_approval(holding: Any) -> None:
+    """Policy is not told of the call's own, whatever the step still carries."""
+    await rule(holding, await holding.call("rm"))
+    step = await holding.stages.approve.find(await resolved(holding))
+    asked = replace(step, call=replace(step.call, arguments=b'{"path":"b"}'))
+    seen = [
+        json.loads(decision_body(one, "r"))["input"]["context"]["approvals"]
+        for one in (step, asked)
+    ]
+    assert [len(approvals) for approvals in seen] == [1, 0]
 
 
 async def test_a_pending_question_is_no_approval(holding: Any) -> None:

@@ -69,3 +69,11 @@ def test_a_json_rpc_error_is_marked_as_one() -> None:
     error = replace(ANSWER, result=b'{"code":-1,"message":"x"}', is_error=True, is_rpc_error=True)
     assert json.loads(outcome_document(error))["is_rpc_error"] is True
     assert parse_document(outcome_document(error)).is_rpc_error
+
+
+def test_a_held_call_says_where_its_approval_is() -> None:
+    """Id, expiry and state; any other answer has no such member."""
+    approval = {"id": "apr_1", "expires_at": "2026-11-22T09:15:00Z", "state": "pending"}
+    held = replace(ANSWER, result=None, approval=approval)
+    assert json.loads(outcome_document(held))["approval"] == approval
+    assert "approval" not in json.loads(outcome_document(ANSWER))

@@ -255,6 +255,15 @@ def test_a_missing_header_is_refused(missing: str) -> None:
 def test_a_secret_is_read_in_both_forms() -> None:
     """`whsec_` and base64 as other tools print it, or plain text with its line end."""
     assert webhook_secret("whsec_" + base64.b64encode(SECRET).decode() + "\n") == SECRET
-    assert webhook_secret("whsec-but-not-that-form\n") == b"whsec-but-not-that-form"
+    plain = "whsec-but-not-that-form-and-long"
+    assert webhook_secret(f"{plain}\n") == plain.encode()
     with pytest.raises(ValueError, match="base64"):
         webhook_secret("whsec_not*base64")
+
+
+@pytest.mark.parametrize("short", ["x" * 31, "whsec-x", ""])
+def test_a_short_secret_is_none(short: str) -> None:
+    """It could be guessed, and alerts forged with it; the message does not repeat it."""
+    with pytest.raises(ValueError, match="at least") as refused:
+        webhook_secret(short)
+    assert not short or short not in str(refused.value)
