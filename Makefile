@@ -59,13 +59,16 @@ conformance: setup .tools/conformance/.ready ## score MCP conformance direct and
 
 test: check .tools/conformance/.ready ## everything CI runs
 	rm -f .coverage .coverage.*
-	$(PYTEST) tests/unit tests/contract tests/docs -m "not slow" --cov --cov-report= -q
+	$(PYTEST) tests/unit tests/contract tests/docs tests/fuzz -m "not slow" --cov --cov-report= -q
 	$(BIN)/coverage report --fail-under=92
 	$(BIN)/coverage report --fail-under=100 --include='proxy/pipeline/*,proxy/killswitch/*,credentials/*'
 	$(PYTEST) tests/attacks tests/acceptance tests/conformance -m "not slow" -q
 
-test-all: check conformance ## the same, with the long matrices whole
+test-all: check .tools/conformance/.ready fuzz ## the same, with the long matrices whole
 	$(PYTEST) tests
+
+fuzz: setup ## a minute of new inputs for every parser; what fails is kept in var/fuzz
+	$(BIN)/python -m tests.fuzz.run --seconds 60
 
 bench: setup ## added latency and CPU per call, as ratios in one run
 	$(BIN)/python -m bench.run
@@ -82,4 +85,4 @@ lock: ## pin all dependencies with hashes (needs uv)
 clean: ## remove what setup and tests made
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* var *.egg-info
 
-.PHONY: help setup demo run check regal conformance test test-all bench fmt lock clean
+.PHONY: help setup demo run check regal conformance test test-all fuzz bench fmt lock clean

@@ -107,7 +107,8 @@ class Identity(Block):
     @model_validator(mode="after")
     def _one_meaning(self) -> Self:
         """Refuse what would make a name stand for two things."""
-        tokens = [one.token_sha256 for one in (*self.agents, *self.operators)]
+        tokens = [one.token_sha256 for one in self.agents]
+        tokens += [one.token_sha256 for one in self.operators]
         if len(set(tokens)) < len(tokens):
             raise ValueError("two have the same token_sha256; make each a token of its own")
         if len({one.issuer for one in self.issuers}) < len(self.issuers):

@@ -5,7 +5,6 @@ these headers, so they have to say what the arguments say: each that is marked, 
 """
 
 import base64
-import binascii
 import json
 import re
 from functools import lru_cache
@@ -63,7 +62,7 @@ def decoded(value: str | None) -> str | None:
         plain = base64.b64decode(wrapped[1], validate=True)
         canonical = base64.b64encode(plain).decode() == wrapped[1]
         return plain.decode() if canonical else None
-    except (binascii.Error, UnicodeDecodeError):
+    except ValueError:
         return None
 
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+_BLANKS = frozenset(" \t\n\r")
 _BLANK = re.compile(r"[ \t\n\r]*")
 
 
@@ -100,6 +101,8 @@ def _after(text: str, at: int, mark: str) -> int:
 
 
 def _skip(text: str, at: int) -> int:
+    if text[at : at + 1] not in _BLANKS:
+        return at  # which is how machines write
     blank = _BLANK.match(text, at)
     return blank.end() if blank else at
 

@@ -45,7 +45,7 @@ class Channels:
 
         Raises UpstreamFailed when there is none and none can be opened.
         """
-        key = (session, json.dumps(dict(capabilities), sort_keys=True))
+        key = (session, json.dumps(dict(capabilities), sort_keys=True) if capabilities else "")
         channel = self._found(key) or await self._opened(key, capabilities)
         channel.users += 1
         self._wake(key)

@@ -61,7 +61,7 @@ class Dialogue:
         self._clock = clock
         self._wiring = wiring
         self._group = asyncio.TaskGroup()
-        self._waiting: asyncio.Queue[Message] = asyncio.Queue(MAX_WAITING)
+        self._waiting: asyncio.Queue[Message] | None = None  # most calls are silent
         self._waiting_bytes = 0
         self._worker: asyncio.Task[None] | None = None
         self._asking: dict[int | str, asyncio.Task[None]] = {}
@@ -90,23 +90,24 @@ class Dialogue:
 
     async def hear(self, message: Message) -> None:
         """Pass a message on; waits while the client is behind."""
-        self._start()
+        waiting = self._started()
         self._waiting_bytes += len(message.raw)
-        await self._waiting.put(message)
+        await waiting.put(message)
 
     def overhear(self, message: Message) -> bool:
         """Pass a message on without waiting; drop it, and return False, when too much waits."""
-        if self._waiting.full() or self._waiting_bytes > MAX_WAITING_BYTES:
+        waiting = self._started()
+        if waiting.full() or self._waiting_bytes > MAX_WAITING_BYTES:
             log.debug("too much waits; %s was dropped", message.method)
             return False
-        self._start()
         self._waiting_bytes += len(message.raw)
-        self._waiting.put_nowait(message)
+        waiting.put_nowait(message)
         return True
 
     async def heard(self) -> None:
         """Wait until everything so far was passed on."""
-        await self._waiting.join()
+        if self._waiting is not None:
+            await self._waiting.join()
 
     def withdraw(self, number: int | str) -> None:
         """Stop asking the client: the server cancelled its request."""
@@ -114,16 +115,18 @@ class Dialogue:
         if task is not None:
             task.cancel()
 
-    def _start(self) -> None:
-        if self._worker is None:
-            self._worker = self._group.create_task(self._work())
+    def _started(self) -> asyncio.Queue[Message]:
+        if self._waiting is None:
+            self._waiting = asyncio.Queue(MAX_WAITING)
+            self._worker = self._group.create_task(self._work(self._waiting))
+        return self._waiting
 
-    async def _work(self) -> None:
+    async def _work(self, waiting: asyncio.Queue[Message]) -> None:
         while True:
-            message = await self._waiting.get()
+            message = await waiting.get()
             self._waiting_bytes -= len(message.raw)
             await self._take(message)
-            self._waiting.task_done()
+            waiting.task_done()
 
     async def _take(self, message: Message) -> None:
         if message.is_request:

@@ -14,8 +14,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from mcp.client.client import Client
+from mcp.shared.subscriptions import (
+    ResourceUpdated,
+    ServerEvent,
+    ToolsListChanged,
+    event_from_wire,
+)
 from mcp_types import CreateMessageResult, ElicitResult, TextContent
 
+from tests.conformance.fixture.tools import WATCHED
 from tests.conformance.places import fixture
 from tests.harness.gateway import Gateway, World
 from tests.harness.manifests import ALL_TOOLS, declared, drafted, harmless
@@ -26,6 +33,7 @@ pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.parametrize("era", ERAS),
     pytest.mark.parametrize("server", SERVERS),
+    pytest.mark.timeout(300),  # the first test starts four processes
 ]
 
 
@@ -143,3 +151,53 @@ async def test_a_resource_is_read(gateway: Gateway, era: str, server: str) -> No
     async with client(gateway, era, server) as agent:
         read = await agent.read_resource("test://template/7/data")
     assert '"id": "7"' in read.contents[0].text  # type: ignore[union-attr]  # a text
+
+
+async def test_a_broken_stream_is_resumed(gateway: Gateway, era: str, server: str) -> None:
+    """A server that closes the stream before it answers is asked again; the client sees nothing."""
+    async with client(gateway, era, server) as agent:
+        result = await agent.call_tool("test_reconnection", {})
+    assert text_of(result) == "The answer after a reconnection."
+
+
+async def test_changed_tools_are_announced(gateway: Gateway, era: str, server: str) -> None:
+    """On the stream of events that the client's era has."""
+    async with listening(gateway, era, server, tools_list_changed=True) as (agent, heard):
+        await agent.call_tool("test_trigger_tool_change", {})
+        assert await asyncio.wait_for(heard.get(), 10) == ToolsListChanged()
+
+
+@pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
+async def test_a_changed_resource_is_announced(gateway: Gateway, era: str, server: str) -> None:
+    """To those that subscribed to it, each era in its own way."""
+    async with listening(gateway, era, server, resource_subscriptions=[WATCHED]) as (agent, heard):
+        if era == HANDSHAKE:
+            await agent.subscribe_resource(WATCHED)
+        await agent.call_tool("test_touch_resource", {})
+        assert await asyncio.wait_for(heard.get(), 10) == ResourceUpdated(WATCHED)
+
+
+@asynccontextmanager
+async def listening(
+    gateway: Gateway, era: str, server: str, **wanted: Any
+) -> AsyncIterator[tuple[Client, asyncio.Queue[ServerEvent | None]]]:
+    """Connect a client that listens; yield it and what it hears."""
+    heard: asyncio.Queue[ServerEvent | None] = asyncio.Queue()
+
+    async def note(message: Any) -> None:
+        if era == HANDSHAKE:
+            said = message.model_dump(by_alias=True, mode="json", exclude_none=True)
+            heard.put_nowait(event_from_wire(said["method"], said.get("params")))
+
+    async def follow(events: AsyncIterator[ServerEvent]) -> None:
+        async for event in events:
+            heard.put_nowait(event)
+
+    async with client(gateway, era, server, message_handler=note) as agent:
+        if era == HANDSHAKE:
+            yield agent, heard
+            return
+        async with agent.listen(**wanted) as events:
+            following = asyncio.create_task(follow(events))
+            yield agent, heard
+            following.cancel()

@@ -16,7 +16,11 @@ from mcp.client.client import Client
 from tests.harness.real_servers import RealServers, running
 from tests.harness.sdk_client import ERAS, connected, text_of
 
-pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.parametrize("era", ERAS)]
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.parametrize("era", ERAS),
+    pytest.mark.timeout(300),  # the first test starts all servers
+]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

@@ -16,6 +16,7 @@ from tests.harness.node import SUITE, NotInstalled, command
 pytestmark = [
     pytest.mark.asyncio(loop_scope="module"),
     pytest.mark.parametrize("revision", REVISIONS),
+    pytest.mark.timeout(600),  # two runs of the suite, and a busy machine
 ]
 
 

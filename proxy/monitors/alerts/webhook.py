@@ -122,8 +122,8 @@ def webhook_secret(text: str) -> bytes:
     text = text.strip()
     if not text.startswith(_SERIALIZED):
         if len(text) < MIN_TEXT_CHARS:
-            cure = "make one with `openssl rand -hex 32`"
-            raise ValueError(f"a webhook secret has at least {MIN_TEXT_CHARS} characters; {cure}")
+            least = f"a webhook secret has at least {MIN_TEXT_CHARS} characters"
+            raise ValueError(f"{least}: `openssl rand -hex 32`")
         return text.encode()
     try:
         return base64.b64decode(text.removeprefix(_SERIALIZED), validate=True)

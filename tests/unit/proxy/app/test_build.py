@@ -182,7 +182,7 @@ async def test_all_bad_alerts_are_told_by_their_place(
         told = problems_of(lambda: builder.sinks(http))
     assert told == (
         "alerts.0: a webhook needs an http or https URL",
-        "alerts.1: a webhook secret has at least 32 characters; make one with `openssl rand -hex 32`",
+        "alerts.1: a webhook secret has at least 32 characters: `openssl rand -hex 32`",
         "alerts.2: what follows whsec_ in a webhook secret is not base64; copy it again",
     )
 

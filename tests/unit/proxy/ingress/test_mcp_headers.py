@@ -110,3 +110,4 @@ def test_a_header_has_one_decoded_form() -> None:
     assert decoded("x") == "x"
     assert decoded(wrapped(b"x")) == "x"
     assert decoded(wrapped(b"\xff")) is None
+    assert decoded("=?base64?\xff?=") is None

@@ -79,14 +79,13 @@ def test_a_schema_with_a_wrong_mark_is_told(wrong: dict[str, Any]) -> None:
         ("prompts/get", b'{"name":"greet"}', {"Mcp-Name": "greet"}),
         ("resources/read", '{"uri":"note://é"}'.encode(), {"Mcp-Name": header_value("note://é")}),
         ("resources/read", b'{"uri":1}', {}),
-        ("tasks/get", b'{"taskId":"t-1"}', {"Mcp-Name": "t-1"}),
         ("completion/complete", b'{"ref":{"name":"greet"}}', {}),
     ],
 )
 def test_what_a_call_is_about_is_named(
     method: str, arguments: bytes, expected: dict[str, str]
 ) -> None:
-    """The name of a tool or prompt, the URI of a resource, the id of a task; others name nothing."""
+    """The name of a tool or prompt, the URI of a resource; other methods name nothing."""
     manifest = ToolManifest("s", "t", Effect.READ)
     assert name_header(UpstreamCall(manifest, arguments, 1, method=method)) == expected
 
