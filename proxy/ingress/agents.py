@@ -11,6 +11,7 @@ from fastapi import FastAPI, Response
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from proxy.ingress.agents_openapi import CALLS
 from proxy.ingress.base import Gate
 from proxy.ingress.calls import CallsDoor
 from proxy.ingress.guard import Guard, GuardSettings
@@ -23,6 +24,7 @@ from proxy.ingress.oauth import (
     ProtectedResource,
     metadata_router,
 )
+from proxy.ingress.openapi import DescribedApi
 from proxy.ingress.problems import LastResort, install_problems
 from proxy.ingress.sessions import sessions_router
 
@@ -65,7 +67,7 @@ def agents_app(
 
 def agents_api(gate: Gate, jwks: Callable[[], Mapping[str, Any]]) -> FastAPI:
     """Return the FastAPI application of every path that is no tool call."""
-    api = FastAPI(title="Detent, agents' plane", docs_url=None, redoc_url=None, openapi_url=None)
+    api = DescribedApi("Detent, agents' plane", CALLS)
     install_problems(api)
     api.include_router(sessions_router(gate))
 

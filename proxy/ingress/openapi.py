@@ -1,4 +1,4 @@
-"""OpenAPI 3.1 of our own planes: what a route takes and every answer it gives, problems included."""
+"""OpenAPI 3.1 of our own planes: what a route takes and every answer it gives."""
 
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 Schema = dict[str, Any]
 
+JSON = "application/json"
 TEXT: Schema = {"type": "string"}
 NUMBER: Schema = {"type": "integer"}
 FLAG: Schema = {"type": "boolean"}
@@ -45,7 +46,7 @@ def maybe(schema: Schema) -> Schema:
 
 def body(schema: Schema, *, required: bool = False) -> Schema:
     """Return a request body of JSON."""
-    return {"required": required, "content": {"application/json": {"schema": schema}}}
+    return {"required": required, "content": {JSON: {"schema": schema}}}
 
 
 def query(**parameters: Schema) -> list[Schema]:
@@ -62,7 +63,10 @@ def in_path(**parameters: Schema) -> list[Schema]:
 
 
 def answers(
-    status: int, schema: Schema | None, problems: Iterable[int] = (), media: str = "application/json"
+    status: int,
+    schema: Schema | None,
+    problems: Iterable[int] = (),
+    media: str = "application/json",
 ) -> dict[str, Schema]:
     """Return the responses of an operation: the good one, its own problems, and those of any."""
     good: Schema = {"description": HTTPStatus(status).phrase}
@@ -93,30 +97,30 @@ _PROBLEM_ANSWER: Schema = {
 }
 
 
+_NOT_OURS = "Validation Error"  # FastAPI adds it to every route with a parameter
+
+
 class DescribedApi(FastAPI):
     """FastAPI with a document that tells what is true: our problems, our token.
 
-    Documentation pages are off, the ports tell strangers nothing.
+    `beside` are path items of what is served on the same port by plain ASGI. Documentation pages
+    are off, the ports tell strangers nothing.
     """
 
-    def __init__(self, title: str, version: str = "") -> None:
-        super().__init__(
-            title=title, version=version or "1", docs_url=None, redoc_url=None, openapi_url=None
-        )
+    def __init__(self, title: str, beside: Mapping[str, Schema] | None = None) -> None:
+        super().__init__(title=title, docs_url=None, redoc_url=None, openapi_url=None)
+        self._beside = dict(beside or {})
 
-    def openapi(self) -> dict[str, Any]:
-        """Return the document; it is made once."""
-        if self.openapi_schema is None:
-            document = super().openapi()
-            token = {"type": "http", "scheme": "bearer"}
-            document["components"] = {
-                "schemas": {"Problem": PROBLEM},
-                "securitySchemes": {"token": token},
-            }
-            document["security"] = [{"token": []}]
-        return dict(self.openapi_schema or {})
-
-
-def described(**parts: Any) -> Mapping[str, Any]:
-    """Return `openapi_extra` of a route: parameters, requestBody, responses."""
-    return {name: part for name, part in parts.items() if part}
+    def openapi(self) -> Schema:
+        """Return the document."""
+        document = super().openapi()
+        for operation in (one for item in document["paths"].values() for one in item.values()):
+            if operation["responses"].get("422", {}).get("description") == _NOT_OURS:
+                del operation["responses"]["422"]
+        document["components"] = {
+            "schemas": {"Problem": PROBLEM},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        }
+        document["security"] = [{"token": []}]
+        document["paths"] |= self._beside
+        return document

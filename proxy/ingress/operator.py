@@ -15,11 +15,13 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from proxy.ingress.guard import Guard, GuardSettings
+from proxy.ingress.openapi import DescribedApi
 from proxy.ingress.operator_access import Access, Role
 from proxy.ingress.operator_approvals import ApprovalRoutes
 from proxy.ingress.operator_controls import Controls
 from proxy.ingress.operator_kill import KillRoutes
 from proxy.ingress.operator_known import KnownScopes
+from proxy.ingress.operator_openapi import DESCRIBED
 from proxy.ingress.operator_requests import query_of
 from proxy.ingress.operator_views import Views
 from proxy.ingress.problems import LastResort, install_problems
@@ -120,7 +122,7 @@ def routes_of(operations: Iterable[Operation]) -> dict[str, tuple[str, ...]]:
 
 def operator_api(access: Access, operations: Iterable[Operation]) -> FastAPI:
     """Return the FastAPI application of the table. Documentation pages are off."""
-    api = FastAPI(title="Detent, operators' plane", docs_url=None, redoc_url=None, openapi_url=None)
+    api = DescribedApi("Detent, operators' plane")
     install_problems(api)
     for operation in operations:
         api.add_api_route(
@@ -129,6 +131,8 @@ def operator_api(access: Access, operations: Iterable[Operation]) -> FastAPI:
             methods=[operation.method],
             name=operation.act.__name__,
             description=operation.act.__doc__,
+            response_class=Response,
+            openapi_extra=DESCRIBED[operation.method, operation.path],
         )
 
     @api.get(HEALTH, include_in_schema=False)

@@ -56,9 +56,7 @@ _TOGGLED: Schema = {
         record(
             kind={"enum": ["tenant", "session"]}, id={"type": "string", "pattern": f"^{_NAME}$"}
         ),
-        record(
-            kind={"const": "agent"}, id={"type": "string", "pattern": f"^{_NAME}/{_NAME}$"}
-        ),
+        record(kind={"const": "agent"}, id={"type": "string", "pattern": f"^{_NAME}/{_NAME}$"}),
     ]
 }
 
@@ -163,7 +161,9 @@ _RULING = {
     "responses": answers(200, _APPROVAL, (409,)),
 }
 _TOGGLING = {
-    "requestBody": body(taken(scope=_TOGGLED, reason=_REASON) | {"required": ["scope"]}),
+    "requestBody": body(
+        taken(scope=_TOGGLED, reason=_REASON) | {"required": ["scope"]}, required=True
+    ),
     "responses": answers(200, record(scopes=_SCOPES, on=FLAG)),
 }
 _BECAUSE = body(taken(reason=_WHY) | {"required": ["reason"]}, required=True)

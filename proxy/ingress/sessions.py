@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse
 
 from proxy.errors import BadRequest
 from proxy.ingress.base import Gate
+from proxy.ingress.openapi import NUMBER, TEXT, TIME, answers, body, maybe, record, taken
 from proxy.ingress.strict_json import parse
 from proxy.ingress.wire import NO_STORE, bearer
 from proxy.model.session import Mode
@@ -15,29 +16,35 @@ from proxy.pipeline.sessions import OpenedSession, SessionRequest
 
 MAX_PURPOSE_CHARS = 512
 
-_REQUEST_SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "properties": {
-        "mode": {"enum": [mode.value for mode in Mode], "description": "at most what policy gives"},
-        "budget": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {
-                "risk": {"type": "integer", "minimum": 0, "description": "points of risk"}
-            },
-        },
-        "purpose": {"type": "string", "maxLength": MAX_PURPOSE_CHARS},
-    },
+_OPENS = {
+    "requestBody": body(
+        taken(
+            mode={"enum": [*map(str, Mode), None], "description": "at most what policy gives"},
+            budget=taken(
+                risk=maybe({"type": "integer", "minimum": 0, "description": "points of risk"})
+            ),
+            purpose={"type": "string", "maxLength": MAX_PURPOSE_CHARS},
+        )
+    ),
+    "responses": answers(
+        201,
+        record(
+            id=TEXT,
+            token=TEXT,
+            expires_at=TIME,
+            mode={"enum": [*map(str, Mode)]},
+            budget=record(risk=record(limit=NUMBER, used=NUMBER, held=NUMBER)),
+        ),
+    ),
 }
-_REQUEST_BODY = {"content": {"application/json": {"schema": _REQUEST_SCHEMA}}}
+_ENDS = {"responses": answers(204, None)}
 
 
 def sessions_router(gate: Gate) -> APIRouter:
     """Return the routes; errors are raised for the problems around them."""
     router = APIRouter(prefix="/v1/sessions", tags=["sessions"])
 
-    @router.post("", status_code=201, openapi_extra={"requestBody": _REQUEST_BODY})
+    @router.post("", status_code=201, response_class=Response, openapi_extra=_OPENS)
     async def open_session(request: Request) -> Response:
         """Open a session; its token is shown once."""
         token = bearer(request.scope)
@@ -45,7 +52,7 @@ def sessions_router(gate: Gate) -> APIRouter:
         opened = await gate.open_session(token, asked)
         return JSONResponse(_document(opened), 201, NO_STORE)
 
-    @router.delete("/{session_id}", status_code=204)
+    @router.delete("/{session_id}", status_code=204, openapi_extra=_ENDS)
     async def end_session(session_id: str, request: Request) -> Response:
         """End a session of the calling agent."""
         caller = await gate.authenticate(bearer(request.scope))

@@ -4,7 +4,6 @@ Measured at the tool: from the moment the client hangs up until the tool's own c
 """
 
 import asyncio
-import json
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -32,8 +31,10 @@ class Holding:
     streams: int = 0
 
     async def on_call(self, message: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        """Take a call and never answer it."""
-        del message, writer
+        """Take a call and never answer it; what the gateway listens to itself does not count."""
+        del writer
+        if message["method"] == "subscriptions/listen":
+            await asyncio.Event().wait()
         self.held.set()
         await self._until_left()
 
@@ -111,7 +112,6 @@ async def test_an_abandoned_call_is_let_go(gateway: Gateway, holding: Holding, e
     headers = await headers_of(gateway, era, "resources/read")
     took_s = await hangs_up(gateway, holding, "POST", json=body, headers=headers)
     assert took_s < WITHIN_S
-    assert len(json.dumps(body)) > 0
 
 
 @pytest.mark.parametrize("server", [False], indirect=True, ids=["handshake server"])

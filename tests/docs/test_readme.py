@@ -1,5 +1,6 @@
 """What README and the pages beside it say is there: commands, targets, settings, files, codes."""
 
+import itertools
 import os
 import re
 import socket
@@ -30,6 +31,7 @@ PAGES = sorted(
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 BLOCK = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+CONTEXT = click.Context(main)
 EXIT_CODE = re.compile(r"(\d) ([a-z ]+)")
 
 
@@ -48,11 +50,19 @@ def command_lines() -> list[list[str]]:
 
 def leaves(group: click.Group, *above: str) -> Iterator[str]:
     """Return every command as it is typed."""
-    for name, command in group.commands.items():
+    for name in group.list_commands(CONTEXT):
+        command = command_of(group, name)
         if isinstance(command, click.Group):
             yield from leaves(command, *above, name)
         else:
             yield " ".join((*above, name))
+
+
+def command_of(group: click.Group, name: str) -> click.Command:
+    """Return a command of a group, which may load it only now."""
+    command = group.get_command(CONTEXT, name)
+    assert command is not None
+    return command
 
 
 def anchors(text: str) -> set[str]:
@@ -69,7 +79,7 @@ def test_every_command_that_is_shown_exists(words: list[str]) -> None:
     assert result.exit_code == 0, result.output
     command: Any = main
     while taken and isinstance(command, click.Group):
-        command = command.commands[taken.pop(0)]
+        command = command_of(command, taken.pop(0))
     known = {option for each in command.params for option in each.opts}
     assert {word for word in taken if word.startswith("-")} <= known
 
@@ -109,7 +119,8 @@ def test_the_settings_that_are_shown_load(tmp_path: Path) -> None:
     """Once the placeholders are hashes; the agent and the server are those of the text."""
     (block,) = blocks("yaml")
     file = tmp_path / "detent.yaml"
-    file.write_text(block.replace("<hash>", "0" * 64))
+    numbers = itertools.count()
+    file.write_text(re.sub("<hash>", lambda _: f"{next(numbers):064x}", block))
     settings = load_settings(file, {})
     assert settings.identity.operators[0].roles == ("kill", "lift", "view")
     for words in command_lines():

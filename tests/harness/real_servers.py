@@ -73,6 +73,7 @@ ROLE = [
     *("everything/*/*", "everything/*/*/*", "memory/read_graph", "memory/create_entities"),
 ]
 WRITERS = ["files/write_file", "memory/create_entities", "git/git_commit"]
+NPM_SERVERS = {"files": "filesystem", "memory": "memory", "everything": "everything"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,18 +155,23 @@ def _commands(directory: Path) -> tuple[dict[str, list[str]], dict[str, str]]:
         "clock": [str(scripts / "mcp-server-time"), "--local-timezone", "UTC"],
         "web": [str(scripts / "mcp-server-fetch"), "--allow-private-ips"],
     }
-    packages = {
-        "files": ("filesystem", str(directory / "files")),
-        "memory": ("memory",),
-        "everything": ("everything",),
+    missing = {
+        name: f"{command[0]} is not installed"
+        for name, command in commands.items()
+        if not Path(command[0]).exists()
     }
-    missing: dict[str, str] = {}
-    for name, package in packages.items():
+    commands = {name: command for name, command in commands.items() if name not in missing}
+    for name, package in NPM_SERVERS.items():
         try:
-            commands[name] = mcp_server(*package)
+            commands[name] = mcp_server(package, *_arguments(name, directory))
         except NotInstalled as error:
             missing[name] = str(error)
     return commands, missing
+
+
+def _arguments(name: str, directory: Path) -> list[str]:
+    """Return what an npm server is started with."""
+    return [str(directory / "files")] if name == "files" else []
 
 
 def _begin(directory: Path) -> None:
