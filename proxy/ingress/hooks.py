@@ -119,8 +119,8 @@ class HooksDoor:
 
 
 async def _locked(refused: Refused, receive: Receive) -> Document:
-    """Answer an agent that is known and may do nothing. Raises Refused for a stranger."""
-    if refused.refusal.reasons[0].id == "not-authenticated":
+    """Answer an agent that is known and locked. Raises Refused for everybody else."""
+    if refused.refusal.reasons[0].id != "agent-locked":
         raise refused
     event = event_of(await read_body(receive))
     return refusal(event.name, refused.refusal.reasons)

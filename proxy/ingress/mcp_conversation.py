@@ -206,7 +206,7 @@ class RoundsEnd(ClientEnd):
         super().__init__(client, outlet)
         self._numbers = itertools.count(1)
         self._asked: dict[str, _Asked] = {}
-        self._news = asyncio.Event()
+        self._news: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     async def ask(self, method: str, params: bytes) -> RpcReply:
         """Ask with the end of this round, and wait for the next one."""
@@ -217,17 +217,23 @@ class RoundsEnd(ClientEnd):
         key = f"input-{next(self._numbers)}"
         asked = _Asked(method, params, asyncio.get_running_loop().create_future())
         self._asked[key] = asked
-        self._news.set()
+        if not self._news.done():
+            self._news.set_result(None)
         try:
             return await asked.answer
         finally:
             del self._asked[key]
 
-    async def asking(self) -> None:
-        """Return when something is asked that has no answer."""
-        while not self._open():
-            self._news.clear()
-            await self._news.wait()
+    @property
+    def is_asking(self) -> bool:
+        """Whether something is asked that has no answer."""
+        return bool(self._open())
+
+    def asking(self) -> asyncio.Future[None]:
+        """Return what is done as soon as something is asked."""
+        if self._news.done() and not self.is_asking:
+            self._news = asyncio.get_running_loop().create_future()
+        return self._news
 
     def requests(self) -> str:
         """Return the `inputRequests` that have no answer, as JSON text."""

@@ -134,11 +134,11 @@ class StatelessEra:
         self, exchange: Exchange, held: Held, carried: Carried, outlet: Outlet
     ) -> RpcReply | None:
         """Return the answer of this round; None when the client has gone and the call with it."""
-        asking = asyncio.create_task(held.end.asking())
         parked: str | None = None
         try:
-            if not await outlet.until(held.task, asking):
-                return None
+            while not held.task.done() and not held.end.is_asking:
+                if not await outlet.until(held.task, held.end.asking()):
+                    return None
             if held.task.done():
                 return self._settled(exchange, held, carried)
             parked = self._parked.park(held)
@@ -147,7 +147,6 @@ class StatelessEra:
             state = Carried(number=carried.number + 1, parked=parked)
             return self._asked(held, self._seal.sealed(state, exchange.caller, held.call))
         finally:
-            asking.cancel()
             if parked is None:
                 await cancelled(held.task)
 

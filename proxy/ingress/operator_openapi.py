@@ -222,7 +222,7 @@ DESCRIBED: dict[tuple[str, str], dict[str, Any]] = {
         "responses": answers(200, record(intents=many(_STEP))),
     },
     ("GET", "/v1/approvals"): {
-        "parameters": query(limit=_LIMIT, state=_one_of((*ApprovalState, "any")), tenant=_SEGMENT),
+        "parameters": query(limit=_LIMIT, state=_one_of((*ApprovalState, "any")), tenant=TEXT),
         "responses": answers(200, record(approvals=many(_APPROVAL))),
     },
     ("GET", "/v1/approvals/{approval}"): {

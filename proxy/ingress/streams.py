@@ -6,6 +6,7 @@ while is taken for gone.
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
 
 from starlette.types import Receive, Send
 
@@ -48,7 +49,7 @@ class Outlet:
         self._keep_alive_s = keep_alive_s
         self._open = streams
         self._begun = False
-        self._stuck = asyncio.Event()
+        self._stuck: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sending = asyncio.Lock()
 
     async def event(self, message: bytes) -> bool:
@@ -66,25 +67,22 @@ class Outlet:
         async with self._sending:
             if not self._begun:
                 await respond(self._send, status, message, headers)
-            elif not self._stuck.is_set():
+            elif not self._stuck.done():
                 await self._send({"type": "http.response.body", "body": b""})
 
-    async def until(self, *waited: asyncio.Task[object]) -> bool:
+    async def until(self, *waited: asyncio.Future[Any]) -> bool:
         """Wait until one of these is done; return False when the client has gone before."""
-        going = (
-            asyncio.create_task(disconnected(self._receive)),
-            asyncio.create_task(self._stuck.wait()),
-        )
+        gone = asyncio.create_task(disconnected(self._receive))
         try:
             while True:
-                await _any((*waited, *going), self._keep_alive_s)
-                if any(task.done() for task in waited):
+                await _any((*waited, gone, self._stuck), self._keep_alive_s)
+                if any(had.done() for had in waited):
                     return True
-                if any(task.done() for task in going):
+                if gone.done() or self._stuck.done():
                     return False
                 await self._chunk(_COMMENT, begin=False)
         finally:
-            await _stopped(going)
+            await _stopped((gone,))
 
     async def _chunk(self, chunk: bytes, *, begin: bool) -> None:
         async with self._sending:
@@ -97,7 +95,7 @@ class Outlet:
                 await _write(self._send, chunk, self._keep_alive_s)
             except TimeoutError:
                 self._open = False
-                self._stuck.set()
+                self._stuck.set_result(None)
 
 
 class EventStream:
@@ -170,7 +168,7 @@ async def _next(events: AsyncIterator[bytes]) -> bytes | None:
     return await anext(events, None)
 
 
-async def _any(waited: Iterable[asyncio.Task[object]], timeout_s: float) -> bool:
+async def _any(waited: Iterable[asyncio.Future[Any]], timeout_s: float) -> bool:
     done, _ = await asyncio.wait(waited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
     return bool(done)
 

@@ -146,7 +146,9 @@ class Dialogue:
         if method == "notifications/message":
             return self._is_grave_enough(message.param("level"))
         if method == "notifications/resources/updated" or method.endswith("/list_changed"):
-            return not self._wiring.outside(message)
+            # Before 2026-07-28 the stream of a call may bring what is no part of it.
+            listened = self._wiring.outside(message)
+            return not listened and self.conversation.era is not Era.STATELESS
         return True
 
     def _is_grave_enough(self, level: object) -> bool:

@@ -30,6 +30,7 @@ from proxy.upstream.subscriptions import Subscriptions, spread
 from proxy.upstream.watchers import Watchers
 
 AGAIN_S = 1.0
+SELDOM_S = 30.0
 OWN = ""  # the gateway's own session: for definitions, with no capabilities
 log = logging.getLogger(__name__)
 
@@ -69,6 +70,7 @@ class McpHttp:
         self._eras = Eras({era: probes[era] for era in eras})
         self._marks: dict[str, Marks] = {}
         self._attending: asyncio.Task[None] | None = None
+        self._turned = asyncio.Event()
 
     async def start(self) -> None:
         """Find out what it speaks. Raises UpstreamFailed; later calls try again."""
@@ -144,19 +146,28 @@ class McpHttp:
 
     async def _attend(self, session: str) -> None:
         """Keep hearing what the server says outside of calls, for one session."""
+        pause_s = AGAIN_S
         while True:
             try:
-                if Era.STATELESS in await self._known():
-                    await self._subscribed.renew()
-                    for channel in self._channels.of(session) if session != OWN else ():
-                        channel.listen()
-                    await asyncio.Event().wait()
-                async with self._channels.use(session, {}) as channel:
-                    channel.listen()
-                    await channel.gone.wait()
+                await self._listen(session)
+                pause_s = AGAIN_S
             except UpstreamFailed as failed:
                 log.info("server is not listened to: %s", failed, extra={"server": self.name})
-            await asyncio.sleep(AGAIN_S)
+            await asyncio.sleep(pause_s)
+            pause_s = min(2 * pause_s, SELDOM_S)
+
+    async def _listen(self, session: str) -> None:
+        """Listen for one session until the server is another one. Raises UpstreamFailed."""
+        if Era.STATELESS in await self._known():
+            turned = self._turned
+            await self._subscribed.renew()
+            for channel in self._channels.of(session) if session != OWN else ():
+                channel.listen()
+            await turned.wait()
+        else:
+            async with self._channels.use(session, {}) as channel:
+                channel.listen()
+                await channel.gone.wait()
 
     async def _listed(self) -> tuple[ToolDefinition, ...]:
         known = await self._known()
@@ -203,15 +214,18 @@ class McpHttp:
         await find_stateless(self._endpoint, self._numbers)
 
     def _relearn(self) -> None:
+        """Forget what is known of the server: it is not what it was."""
         self._marks.clear()
         self._eras.forget()
+        self._turned.set()
+        self._turned = asyncio.Event()
 
     async def _open_channel(self, owner: str, capabilities: Mapping[str, Any]) -> Channel:
         """Open a session, and listen in it where somebody may have to hear."""
         try:
             session = await open_session(self._endpoint, self._numbers, capabilities)
         except OtherEra:
-            self._eras.forget()
+            self._relearn()
             raise
         hear, can_answer = self._heard_in_session, bool(capabilities)
         channel = Channel(owner, session, self._endpoint, hear, can_answer=can_answer)

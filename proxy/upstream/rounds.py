@@ -14,7 +14,7 @@ from proxy.model.mcp import Era, RpcReply
 from proxy.upstream.base import UpstreamCall, UpstreamResult
 from proxy.upstream.envelope import Inputs, inputs_of
 
-MAX_ROUNDS = 10
+MAX_ROUNDS = 10  # after the first
 MAX_QUESTIONS = 16
 PAUSE_S = 0.1  # before a round that needs no input: the tool asked for time
 
@@ -31,16 +31,17 @@ async def in_rounds(call: UpstreamCall, send: Send, ask: Ask) -> UpstreamResult:
     Raises UpstreamFailed when the tool asks without end or in a way nobody understands: it has not
     acted.
     """
-    inputs = inputs_of(call)
+    result = await send(inputs_of(call))
     for _ in range(MAX_ROUNDS):
-        result = await send(inputs)
         if not result.needs_input or call.conversation.era is Era.STATELESS:
             return result
         wish = members_of(result.result.decode())
         said = await _answers(wish.get("inputRequests", _ABSENT), ask)
         if isinstance(said, UpstreamResult):
             return said
-        inputs = Inputs(said, wish.get("requestState", _ABSENT).text)
+        result = await send(Inputs(said, wish.get("requestState", _ABSENT).text))
+    if not result.needs_input:
+        return result
     raise UpstreamFailed("it asks for input without end")
 
 

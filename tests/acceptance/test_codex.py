@@ -1,4 +1,4 @@
-"""Codex before a real gateway, through `detent hook`: recorded always, run where it is installed."""
+"""Codex before a real gateway, through `detent hook`: recorded, and run where it is installed."""
 
 import asyncio
 import json
@@ -52,7 +52,7 @@ async def hook(gateway: Gateway, event: dict[str, Any]) -> tuple[int, str, str]:
 async def test_a_recorded_turn_passes_and_is_settled(gateway: Gateway) -> None:
     """Every event of it; its one command is one step."""
     for event in EVENTS:
-        assert await hook(gateway, event) == (0, "{}", "")
+        assert await hook(gateway, event) == (0, "{}\n", "")
     _, found = await gateway.operate("GET", "/v1/intents?state=done")
     assert [(step["tool"], step["tier"]) for step in found["intents"]] == [("codex/Bash", "C")]
 

@@ -96,13 +96,21 @@ async def hangs_up(gateway: Gateway, holding: Holding, method: str, **sent: Any)
     token = {"Authorization": f"Bearer {gateway.world.agent_token}"}
     accept = {"Accept": "application/json, text/event-stream"}
     async with aiohttp.ClientSession(headers=token | accept) as http:
-        asking = asyncio.create_task(http.request(method, gateway.agents + "/mcp/notes", **sent))
+        asking = asyncio.create_task(waits(http, method, gateway.agents + "/mcp/notes", sent))
         async with asyncio.timeout(10):
             await holding.held.wait()
         began = time.monotonic()
         asking.cancel()
-    async with asyncio.timeout(10):
-        return await holding.left_at.get() - began
+        async with asyncio.timeout(10):
+            left_at = await holding.left_at.get()
+        await asyncio.wait({asking})
+    return left_at - began
+
+
+async def waits(http: aiohttp.ClientSession, method: str, url: str, sent: Any) -> None:
+    """Read an answer for as long as it lasts."""
+    async with http.request(method, url, **sent) as answer:
+        await answer.read()
 
 
 @pytest.mark.parametrize("era", ["2025", "2026"])

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
-from schemathesis import APIOperation, Case, GenerationMode
+from schemathesis import GenerationMode
 from schemathesis.checks import CHECKS, load_all_checks
 
 from proxy.ingress.agents import agents_api
@@ -20,7 +20,7 @@ ALWAYS = (
     "response_schema_conformance",
     "status_code_conformance",
 )
-EXAMPLES = 25
+EXAMPLES = 10
 FEW = {"/v1/policy/reload": 2}  # each loads a policy
 
 load_all_checks()
@@ -37,10 +37,10 @@ def operators() -> dict[str, Any]:
     return operator_api(NOBODY, operations_of(ports)).openapi()
 
 
-def try_operation(operation: APIOperation, url: str, token: str, mode: GenerationMode) -> None:
+def try_operation(operation: Any, url: str, token: str, mode: GenerationMode) -> None:
     """Send generated requests of one operation; every answer must be as the document says."""
     names = (*ALWAYS, "negative_data_rejection") if mode.is_negative else ALWAYS
-    checks = [CHECKS.get_one(name) for name in names]
+    checks = cast("Any", [CHECKS.get_one(name) for name in names])
 
     @settings(
         max_examples=FEW.get(operation.path, EXAMPLES),
@@ -50,7 +50,7 @@ def try_operation(operation: APIOperation, url: str, token: str, mode: Generatio
         suppress_health_check=list(HealthCheck),
     )
     @given(case=operation.as_strategy(generation_mode=mode))
-    def send(case: Case) -> None:
+    def send(case: Any) -> None:
         headers = {"Authorization": f"Bearer {token}"}
         answer = case.call(base_url=url, headers=headers, timeout=30)
         case.validate_response(answer, checks=checks)
@@ -61,7 +61,7 @@ def try_operation(operation: APIOperation, url: str, token: str, mode: Generatio
 def try_all(document: dict[str, Any], url: str, token: str) -> int:
     """Try every operation with requests that fit the document and with such as do not."""
     schema = schemathesis.openapi.from_dict(document)
-    operations = [result.ok() for result in schema.get_all_operations()]
+    operations = [cast("Any", result).ok() for result in schema.get_all_operations()]
     for operation in operations:
         for mode in (GenerationMode.POSITIVE, GenerationMode.NEGATIVE):
             if mode.is_positive or operation.body or operation.query:

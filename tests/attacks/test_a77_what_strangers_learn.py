@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -23,10 +24,10 @@ module = pytest.mark.asyncio(loop_scope="module")
 PATHS = [
     "/", "/docs", "/docs/oauth2-redirect", "/redoc", "/openapi.json", "/openapi.yaml", "/swagger",
     "/debug", "/debug/pprof/", "/debug/vars", "/console", "/admin", "/.env", "/.git/config",
-    "/detent.yaml", "/server-status", "/status", "/info", "/version", "/health", "/healthz/verbose",
-    "/metrics", "/metrics/", "/v1", "/v1/sessions", "/v1/decisions", "/v1/intents", "/v1/approvals",
-    "/v1/chains/x", "/v1/dry-run", "/killswitch", "/killswitch/1", "/mcp", "/mcp/rec", "/http/rec/read",
-    "/v1/calls", "/v1/data", "/v1/policies", "/hooks/claude-code", "/favicon.ico", "/robots.txt",
+    "/detent.yaml", "/server-status", "/status", "/info", "/version", "/health", "/healthz/x",
+    "/metrics", "/metrics/", "/v1", "/v1/sessions", "/v1/decisions", "/v1/intents", "/v1/data",
+    "/v1/approvals", "/v1/chains/x", "/v1/dry-run", "/v1/policies", "/v1/calls", "/killswitch",
+    "/killswitch/1", "/mcp", "/mcp/rec", "/http/rec/read", "/hooks/claude-code", "/favicon.ico",
 ]  # fmt: skip
 PROBES = {"agents": ["/healthz", "/readyz"], "operators": ["/healthz"]}
 TOLD = {"content-type", "content-length", "cache-control", "x-content-type-options", "date"} | {
@@ -34,6 +35,7 @@ TOLD = {"content-type", "content-length", "cache-control", "x-content-type-optio
     "allow",
     "www-authenticate",
 }
+WORDS = {"type", "title", "status", "code", "detail", "reasons"} | {"jsonrpc", "id", "error"}
 NOBODY = ["", "Bearer", f"Bearer {new_token(TokenKind.AGENT)}", "Basic YWRtaW46YWRtaW4="]
 
 
@@ -47,11 +49,17 @@ async def test_a_stranger_is_told_nothing(standing: Standing, port: str, path: s
         for authorization in NOBODY:
             headers = {"Authorization": authorization}
             async with http.get(standing.url(port) + path, headers=headers) as answer:
-                document = await answer.json(content_type="application/problem+json")
+                document = await answer.json(content_type=None)
                 assert answer.status in {401, 403, 404, 405}
-                assert document["code"] in known
-                assert set(document) <= {"type", "title", "status", "code", "detail", "reasons"}
+                assert told_by(document) in known
+                assert set(document) <= WORDS
                 assert {name.lower() for name in answer.headers} <= TOLD
+
+
+def told_by(document: Any) -> str:
+    """Return the code of a problem, or the reason in a JSON-RPC error."""
+    reasons = document.get("error", {}).get("data", {}).get("reasons", [{"id": ""}])
+    return str(document.get("code") or reasons[0]["id"])
 
 
 @module
@@ -94,7 +102,7 @@ Address = tuple[IPv4Address | IPv6Address, int]
 def listening_at(pid: int) -> set[Address]:
     """Return the TCP addresses a process accepts connections at (proc(5), net/tcp)."""
     links = Path(f"/proc/{pid}/fd").iterdir()
-    sockets = {os.readlink(link) for link in links if link.is_symlink()}
+    sockets = {str(link.readlink()) for link in links if link.is_symlink()}
     found: set[Address] = set()
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/{pid}/net/{table}").read_text().splitlines()[1:]:
@@ -115,7 +123,7 @@ async def test_the_default_is_loopback() -> None:
     assert Listen().agents.is_loopback
     assert Listen().operators.is_loopback
     for name in ("agents", "operators"):
-        with pytest.raises(ValueError, match="TLS|tls"):
+        with pytest.raises(ValueError, match="tls_cert"):
             Listen.model_validate({name: "0.0.0.0:8787"})
 
 

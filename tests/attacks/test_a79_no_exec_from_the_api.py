@@ -2,13 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.harness.gateway import World
 from tests.harness.processes import children_of, command_of
 from tests.harness.standing import PORTS, Standing
 
@@ -26,21 +24,15 @@ BODIES: list[dict[str, Any]] = [
     {"mcp_server": {"transport": "stdio", "command": " ".join(COMMAND)}},
 ]
 PATHS = [
-    "/v1/servers", "/v1/servers/evil", "/servers", "/gateways", "/v1/mcp/servers", "/mcp/servers",
-    "/mcp-rest/test/connection", "/mcp-rest/test/tools/list", "/v1/config", "/config", "/admin/servers",
-    "/v1/tools", "/v1/credentials", "/v1/policy", "/v1/policies/evil", "/exec", "/v1/plugins",
+    "/v1/servers", "/v1/servers/evil", "/servers", "/gateways", "/v1/mcp/servers", "/exec",
+    "/mcp-rest/test/connection", "/mcp-rest/test/tools/list", "/v1/config", "/admin/servers",
+    "/v1/tools", "/v1/credentials", "/v1/policy", "/v1/policies/evil", "/v1/plugins",
 ]  # fmt: skip
 OWN = {
     "agents": ["/v1/calls", "/v1/sessions", "/mcp", "/mcp/rec", "/mcp/evil"],
     "operators": ["/killswitch", "/v1/policy/reload"],
 }
 METHODS = ["POST", "PUT", "PATCH"]
-
-
-@pytest.fixture(scope="module")
-def shape() -> Callable[[World], None]:
-    """A tool that takes anything, so that what is refused is refused for what it is."""
-    return lambda world: None
 
 
 async def children(standing: Standing) -> list[str]:
@@ -102,11 +94,17 @@ async def test_no_message_does(standing: Standing, method: str, params: dict[str
 
 async def test_arguments_are_only_ever_arguments(standing: Standing) -> None:
     """What looks like a command, a template or an object of some language arrives as it was."""
+    touch = f"touch {MARK}"
     texts = [
-        "$(touch %s)" % MARK, "`touch %s`" % MARK, "; touch %s" % MARK, "| touch %s" % MARK,
-        "{{ self.__init__.__globals__ }}", "${jndi:ldap://127.0.0.1/a}", "!!python/object:os.system",
-        "__import__('os').system('touch %s')" % MARK,
-    ]  # fmt: skip
+        f"$({touch})",
+        f"`{touch}`",
+        f"; {touch}",
+        f"| {touch}",
+        f"__import__('os').system('{touch}')",
+        "{{ self.__init__.__globals__ }}",
+        "${jndi:ldap://127.0.0.1/a}",
+        "!!python/object:os.system",
+    ]
     for text in texts:
         status, _ = await standing.gateway.call("write", {"text": text})
         assert status == 200

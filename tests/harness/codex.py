@@ -1,6 +1,7 @@
 """Codex, where it is installed, before a model that says what the test wrote down for it.
 
-Name the program with TEST_CODEX when it is not on PATH. The model is a Responses endpoint on loopback.
+Name the program with TEST_CODEX when it is not on PATH. The model is an endpoint on loopback that
+speaks the Responses API.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ from typing import Any
 from aiohttp import web
 
 RUN_S = 90
-DONE = {
+DONE: dict[str, Any] = {
     "type": "message",
     "id": "msg_1",
     "role": "assistant",
@@ -56,7 +57,7 @@ class Model:
             item["arguments"] = given
         self.asked += 1
         usage = dict.fromkeys(("input_tokens", "output_tokens", "total_tokens"), 1)
-        events = [
+        events: list[dict[str, Any]] = [
             {"type": "response.created", "response": {"id": "resp_1"}},
             {"type": "response.output_item.done", "output_index": 0, "item": item},
             {"type": "response.completed", "response": {"id": "resp_1", "usage": usage}},

@@ -47,7 +47,7 @@ async def test_each_kind_of_server_gets_its_adapter(builder_of: BuilderOf) -> No
         "far": {"mcp": {"url": "https://example.org/mcp"}},
         "near": {"mcp": {"command": ["true"]}},
     }
-    made = builder_of(servers=servers).upstreams(NOTHING, lambda: None)
+    made = builder_of(servers=servers).upstreams(NOTHING, lambda _: None)
     kinds = {name: type(upstream) for name, upstream in made.items()}
     assert kinds == {"http": HttpUpstream, "far": McpHttp, "near": McpStdio}
     assert {name: upstream.name for name, upstream in made.items()} == {n: n for n in servers}
@@ -61,7 +61,7 @@ async def test_a_command_runs_in_the_directory_of_the_settings(
     """Or in its own `cwd` below it, as its own user, with the environment it is given."""
     told = {"mcp": {"command": ["true"]}, "user": "tools", "env": {"A": "b"}, "cwd": "work"}
     builder = builder_of(servers={"plain": {"mcp": {"command": ["true"]}}, "told": told})
-    made = builder.upstreams(NOTHING, lambda: None)
+    made = builder.upstreams(NOTHING, lambda _: None)
     specs = {one.name: one._spec for one in made.values() if isinstance(one, McpStdio)}
     assert specs["plain"].cwd == tmp_path
     assert (specs["told"].cwd, specs["told"].user) == (tmp_path / "work", "tools")
@@ -78,7 +78,7 @@ async def test_every_server_that_must_not_be_is_told_and_none_is_made(
         "inside": {"mcp": {"url": "https://10.0.0.1/mcp"}},
     }
     builder = builder_of(servers=servers)
-    told = problems_of(lambda: builder.upstreams(NOTHING, lambda: None))
+    told = problems_of(lambda: builder.upstreams(NOTHING, lambda _: None))
     assert [problem.partition(":")[0] for problem in told] == ["servers.plain", "servers.inside"]
     assert "allow_private" in told[1]
     assert problems_of(lambda: builder.upstream("plain", NOTHING, lambda: None)) == told[:1]

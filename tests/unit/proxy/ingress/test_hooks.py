@@ -158,11 +158,22 @@ async def test_a_locked_agent_is_told_in_its_own_words(
     assert broken.status == 400
 
 
-async def test_a_stranger_gets_a_problem(app: ASGIApp, gate: RecordingGate) -> None:
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [("not-authenticated", 401), ("session-closed", 403), ("store-unavailable", 503)],
+)
+async def test_nobody_that_is_known_gets_a_problem(
+    app: ASGIApp, gate: RecordingGate, monkeypatch: pytest.MonkeyPatch, reason: str, status: int
+) -> None:
     """No status of success, so a hook that has to block blocks."""
-    body = json.dumps(PRE).encode()
-    reply = await ask(app, "POST", "/hooks/claude-code", body, {"authorization": ""})
-    assert (reply.status, gate.calls) == (401, [])
+
+    async def unknown(_: str) -> None:
+        raise Refused.because(reason)
+
+    monkeypatch.setattr(gate, "authenticate", unknown)
+    reply = await post(app, PRE)
+    assert (reply.status, gate.calls) == (status, [])
+    assert reply.headers["content-type"] == "application/problem+json"
 
 
 @pytest.mark.parametrize(

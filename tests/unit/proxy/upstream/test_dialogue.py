@@ -99,17 +99,22 @@ async def test_what_a_client_is_told(
     assert len(client.told) == told
 
 
-@pytest.mark.parametrize("watched", [True, False])
+@pytest.mark.parametrize(
+    ("era", "watched", "told"),
+    [(Era.HANDSHAKE, True, 0), (Era.HANDSHAKE, False, 1), (Era.STATELESS, False, 0)],
+)
 @pytest.mark.parametrize(
     "method", ["notifications/resources/updated", "notifications/prompts/list_changed"]
 )
-async def test_what_is_no_part_of_a_call_goes_to_who_listens(method: str, watched: bool) -> None:
-    """And into the call's own stream when nobody does."""
-    client, server = Client(Era.HANDSHAKE), Server(watched=watched)
+async def test_what_is_no_part_of_a_call_goes_to_who_listens(
+    method: str, era: Era, watched: bool, told: int
+) -> None:
+    """And into the call's own stream when nobody does, where that may bring such things."""
+    client, server = Client(era), Server(watched=watched)
     async with talking(client, server) as dialogue:
         await dialogue.hear(notification(method))
     assert len(server.outside) == 1
-    assert len(client.told) == (0 if watched else 1)
+    assert len(client.told) == told
 
 
 async def test_a_request_is_answered_by_the_client() -> None:

@@ -264,3 +264,35 @@ async def test_a_server_of_both_eras_is_heard_in_both(
         await streams.until("listen", "s2")
         streams.say("s2", UPDATED, uri="a://b")
         assert (await next_of(ones)).method == UPDATED
+
+
+async def test_a_session_with_a_server_of_both_eras_is_listened_to_later(
+    server: McpServer, streams: Streams, upstream: McpHttp
+) -> None:
+    """From when somebody watches; a channel that is there already is used for it."""
+    server.both = True
+    await call(upstream, "resources/subscribe", "one")
+    await streams.until("listen")
+    async with upstream.watch("one") as ones:
+        await streams.until("listen", "s2")
+        streams.say("s2", UPDATED, uri="a://b")
+        assert (await next_of(ones)).method == UPDATED
+
+
+async def test_a_server_that_became_another_one_is_heard_in_its_way(
+    server: McpServer, streams: Streams, upstream: McpHttp
+) -> None:
+    """It needed no sessions, and was replaced by one that does."""
+    server.stateless = True
+    async with upstream.watch("one"):
+        await streams.until("listen")
+        usual, server.stateless = server.on_call, False
+
+        async def refuse(message: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+            error = {"code": -32022, "message": "Unsupported protocol version"}
+            writer.write(server.reply(message, error=error))
+
+        server.on_call = refuse
+        await call(upstream, "resources/read", "one")
+        server.on_call = usual
+        await streams.until("listen", "s2", "s3")  # the first was refused

@@ -117,10 +117,12 @@ async def test_a_reply_without_anything_ends_the_call() -> None:
 
 async def test_rounds_are_bounded() -> None:
     """A tool that never has enough has not acted."""
-    tool, client = Tool(wants('{"inputRequests":{"r":{"method":"roots/list"}}}')), Client(None)
+    wish = wants('{"inputRequests":{"r":{"method":"roots/list"}}}')
+    tool, client = Tool(wish), Client(None)
     with pytest.raises(UpstreamFailed, match="end"):
         await made(tool, client)
-    assert len(tool.rounds) == MAX_ROUNDS
+    assert (len(tool.rounds), len(client.asked)) == (MAX_ROUNDS + 1, MAX_ROUNDS)
+    assert await made(Tool(*[wish] * MAX_ROUNDS, DONE), client) == DONE
 
 
 MANY: dict[str, Any] = {str(one): {"method": "roots/list"} for one in range(MAX_QUESTIONS + 1)}
