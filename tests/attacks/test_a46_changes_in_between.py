@@ -202,7 +202,7 @@ async def test_a_policy_that_changes_in_between_is_told_apart(
     new = await house.assembled.gateway.reload_policy()
     house.held.let_go.set()
     assert (await call)[0] == 200
-    assert (await house.call(world.agent_token))[0] == 403
+    assert (await house.call(world.other_token))[0] == 403
     records: Any = await house.assembled.gateway.parts.store.decisions(2, ("*",))
     assert [record.policy_revision for record in records] == [new, old]
     assert len(recorder.received) == 1

@@ -3,6 +3,7 @@
 import base64
 import json
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
@@ -15,7 +16,7 @@ from proxy.model.token import TokenKind, new_token
 from tests.harness.assembled import build
 from tests.harness.changing_mcp import pin_of
 from tests.harness.doors import META, STATELESS
-from tests.harness.echoing_mcp import DEFINITION, EchoingMcp, Frames, text_result
+from tests.harness.echoing_mcp import DEFINITION, EchoingMcp, Frames, echoing, text_result
 from tests.harness.gateway import Gateway, World
 from tests.harness.recorder import Recorder
 
@@ -95,16 +96,17 @@ async def is_locked(gateway: Gateway) -> bool:
     return status == 403 and bool(answer["reasons"][0]["id"] == "agent-locked")
 
 
+def _debugged(encode: Callable[[str], str], secret: str) -> dict[str, Any]:
+    return text_result(f"debug: {encode(secret)}", "ok")
+
+
 async def test_a67_an_echo_in_any_encoding_is_redacted_and_locks(
     lent: World, server: EchoingMcp
 ) -> None:
     """The agent sees that something was there, and makes no other call until people have looked."""
     async with Gateway(lent) as gateway:
         for name, encode in ENCODINGS.items():
-            server.says = lambda secret, encode=encode: (
-                [],
-                text_result(f"debug: {encode(secret)}", "ok"),
-            )
+            server.says = echoing(partial(_debugged, encode))
             status, answer = await gateway.call("echo", server="echo")
             credential = server.credentials[-1]
             assert len(credential) > 30
@@ -134,7 +136,7 @@ async def test_a67_no_part_of_an_answer_is_left_out(lent: World, server: Echoing
     """Errors, keys, metadata, and a secret spread over the text items."""
     async with Gateway(lent) as gateway:
         for answer in ANSWERS:
-            server.says = lambda secret, answer=answer: ([], answer(secret))
+            server.says = echoing(answer)
             _, shown = await gateway.call("echo", server="echo")
             text, secret = json.dumps(shown), server.credentials[-1]
             assert all(secret[i : i + 7] not in text for i in range(0, len(secret) - 7, 7))
@@ -165,7 +167,7 @@ async def test_a67_a_credential_in_frames_never_arrives_whole(
     encoded = base64.b64encode(KEY.encode()).decode()[:-4]
     async with Gateway(lent) as gateway:
         for name, split in SPLITS.items():
-            server.says = lambda secret, split=split: (split(secret), text_result("done"))
+            server.says = echoing(lambda _: text_result("done"), split)
             shown = await streamed(gateway)
             joined = "".join(_texts(shown))
             assert "[redacted]" in joined, name
@@ -204,7 +206,7 @@ def _texts(stream: str) -> list[str]:
 @pytest.mark.parametrize("broker", ["jwt"], indirect=True)
 async def test_a67_an_echoed_lease_is_revoked(lent: World, server: EchoingMcp) -> None:
     """Whoever introspects the token hears that it is dead."""
-    server.says = lambda secret: ([], text_result(secret))
+    server.says = echoing(text_result)
     built = build(lent)
     try:
         await built.gateway.start()

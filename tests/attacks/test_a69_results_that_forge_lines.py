@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.harness.changing_mcp import pin_of
-from tests.harness.echoing_mcp import DEFINITION, EchoingMcp, text_result
+from tests.harness.echoing_mcp import DEFINITION, EchoingMcp, saying, text_result
 from tests.harness.gateway import READY, Gateway, World
 from tests.harness.recorder import Recorder
 
@@ -76,7 +76,7 @@ async def test_a69_the_answers_and_errors_of_an_mcp_server(
     ]
     async with Gateway(world) as gateway:
         for one in says:
-            server.says = lambda _, one=one: ([{"data": NASTY}, {"progress": NASTY}], one)
+            server.says = saying([{"data": NASTY}, {"progress": NASTY}], one)
             _, answer = await gateway.call("echo", server="echo")
             assert json.dumps(NASTY)[1:-1] in json.dumps(answer)
         assert_nothing_forged(gateway)

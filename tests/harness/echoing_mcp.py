@@ -26,6 +26,18 @@ def text_result(*texts: str) -> dict[str, Any]:
     return {"result": {"content": [{"type": "text", "text": text} for text in texts]}}
 
 
+def saying(frames: Frames, answer: dict[str, Any]) -> Says:
+    """Return what says the same whatever the credential."""
+    return lambda _: (frames, answer)
+
+
+def echoing(
+    answer: Callable[[str], dict[str, Any]], frames: Callable[[str], Frames] = lambda _: []
+) -> Says:
+    """Return what makes its frames and its answer of the credential."""
+    return lambda secret: (frames(secret), answer(secret))
+
+
 @dataclass
 class EchoingMcp:
     """The server. `says` gets its credential and returns frames and the members of its answer.
