@@ -115,12 +115,13 @@ def cached(method: str, members: dict[str, str], stamp: Stamp) -> dict[str, str]
 def finished(members: dict[str, str], own: dict[str, Any], stamp: Stamp) -> bytes:
     """Return a result whose `_meta` has our members beside the server's, typed for its era."""
     own = {**(stamp or {}), **own}
-    theirs = members_of(members.get("_meta", "")) or {}
-    kept = {key: value for key, value in theirs.items() if not key.startswith(META_PREFIX)}
-    meta = kept | {key: _text(value) for key, value in own.items()}
     shown = dict(members)
-    if meta:
-        shown["_meta"] = object_of(meta)
+    if "_meta" in members:
+        theirs = members_of(members["_meta"]) or {}
+        kept = {key: value for key, value in theirs.items() if not key.startswith(META_PREFIX)}
+        shown["_meta"] = object_of(kept | {key: _text(value) for key, value in own.items()})
+    elif own:
+        shown["_meta"] = _text(own)
     if stamp is not None:
         shown.setdefault("resultType", '"complete"')
     elif shown.get("resultType") == '"complete"':

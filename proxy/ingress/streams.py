@@ -82,7 +82,7 @@ class Outlet:
                     return False
                 await self._chunk(_COMMENT, begin=False)
         finally:
-            await _stopped((gone,))
+            gone.cancel()
 
     async def _chunk(self, chunk: bytes, *, begin: bool) -> None:
         async with self._sending:

@@ -15,8 +15,10 @@ from proxy.upstream.base import UpstreamCall
 from proxy.upstream.jsonrpc import dumps
 from proxy.upstream.mcp_wire import LOG_LEVEL, protocol_meta
 
-_OURS = frozenset({"_meta", "inputResponses", "requestState"})
-_OURS_IN_A_TOOL_CALL = _OURS | {"name", "arguments"}
+_OURS = frozenset({"_meta"})
+_OURS_IN_ROUNDS = _OURS | {"inputResponses", "requestState"}
+_OURS_IN_A_TOOL_CALL = _OURS_IN_ROUNDS | {"name", "arguments"}
+_IN_ROUNDS = frozenset({"prompts/get", "resources/read"})  # beside tools/call
 _RESERVED = "io.modelcontextprotocol/"
 
 
@@ -58,7 +60,8 @@ def params_of(call: UpstreamCall, era: Era, token: int, inputs: Inputs) -> bytes
 
 def _members(call: UpstreamCall) -> list[bytes]:
     if call.method != TOOLS_CALL:
-        return _spliced(call.arguments, _OURS)
+        ours = _OURS_IN_ROUNDS if call.method in _IN_ROUNDS else _OURS
+        return _spliced(call.arguments, ours)
     called = b'"name":%b,"arguments":%b' % (dumps(call.manifest.tool), call.arguments)
     return [called, *_spliced(call.extras, _OURS_IN_A_TOOL_CALL)]
 

@@ -20,7 +20,13 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _PLAIN = re.compile(r"([\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?)?")
 _WRAPPED = re.compile(r"=\?base64\?.*\?=")
 _TYPES = frozenset({"string", "integer", "boolean"})
-_NAMED_BY = {"prompts/get": "name", "resources/read": "uri"}
+_NAMED_BY = {
+    "prompts/get": "name",
+    "resources/read": "uri",
+    "tasks/cancel": "taskId",
+    "tasks/get": "taskId",
+    "tasks/update": "taskId",
+}
 
 
 def marks_of(input_schema: bytes) -> Marks | None:

@@ -56,7 +56,7 @@ def test_another_method_has_its_own_params(arguments: bytes) -> None:
         call(extras=b'{"_meta":{}}'),
         call(extras=b'{"inputResponses":{}}'),
         call("a/b", method="a/b", arguments=b'{"_meta":{"progressToken":1}}'),
-        call("a/b", method="a/b", arguments=b'{"requestState":"x"}'),
+        call("prompts/get", method="prompts/get", arguments=b'{"requestState":"x"}'),
     ],
 )
 def test_what_is_ours_cannot_be_given(given: UpstreamCall) -> None:
@@ -108,7 +108,21 @@ def test_a_later_round_brings_its_inputs() -> None:
     assert inputs_of(replace(call(), round=Round("step", 2))) == Inputs("{}", "")
 
 
-def test_a_server_of_the_handshake_has_no_rounds() -> None:
-    """It would not understand what it is given."""
+def test_a_method_without_rounds_may_have_answers_of_its_own() -> None:
+    """Such as tasks/update (tasks extension): they are its params."""
+    params = b'{"inputResponses":{"a":{"x":1e+21}},"taskId":"t"}'
+    given = call("tasks/update", method="tasks/update", arguments=params)
+    assert params_of(given, Era.HANDSHAKE, 7, Inputs()) == params
+
+
+@pytest.mark.parametrize(
+    ("era", "given"),
+    [
+        (Era.HANDSHAKE, call()),
+        (Era.STATELESS, call("tasks/update", method="tasks/update", arguments=b"{}")),
+    ],
+)
+def test_what_has_no_rounds_is_given_none(era: Era, given: UpstreamCall) -> None:
+    """A server of the handshake, or another method, would not understand."""
     with pytest.raises(UpstreamFailed, match="round"):
-        made(call(), Era.HANDSHAKE, Inputs("{}"))
+        made(given, era, Inputs("{}"))

@@ -79,19 +79,23 @@ def test_a_schema_with_a_wrong_mark_is_told(wrong: dict[str, Any]) -> None:
         ("prompts/get", b'{"name":"greet"}', {"Mcp-Name": "greet"}),
         ("resources/read", '{"uri":"note://é"}'.encode(), {"Mcp-Name": header_value("note://é")}),
         ("resources/read", b'{"uri":1}', {}),
+        ("tasks/get", b'{"taskId":"t1"}', {"Mcp-Name": "t1"}),
+        ("tasks/update", b'{"taskId":"t1","inputResponses":{}}', {"Mcp-Name": "t1"}),
+        ("tasks/cancel", b'{"taskId":"t1"}', {"Mcp-Name": "t1"}),
+        ("tasks/list", b"{}", {}),
         ("completion/complete", b'{"ref":{"name":"greet"}}', {}),
     ],
 )
 def test_what_a_call_is_about_is_named(
     method: str, arguments: bytes, expected: dict[str, str]
 ) -> None:
-    """The name of a tool or prompt, the URI of a resource; other methods name nothing."""
+    """A tool or prompt by its name, a resource by its URI, a task by its id; others not at all."""
     manifest = ToolManifest("s", "t", Effect.READ)
     assert name_header(UpstreamCall(manifest, arguments, 1, method=method)) == expected
 
 
-def test_the_methods_that_name_something_are_those_of_the_sdk() -> None:
-    """Its server compares the header of exactly these."""
+def test_the_core_methods_that_name_something_are_those_of_the_sdk() -> None:
+    """Its server compares the header of exactly these; an extension brings its own."""
     assert dict(NAME_BEARING_METHODS) == {
         "tools/call": "name",
         "prompts/get": "name",
