@@ -18,7 +18,7 @@ from proxy.upstream.mcp_wire import LOG_LEVEL, protocol_meta
 _OURS = frozenset({"_meta"})
 _OURS_IN_ROUNDS = _OURS | {"inputResponses", "requestState"}
 _OURS_IN_A_TOOL_CALL = _OURS_IN_ROUNDS | {"name", "arguments"}
-_IN_ROUNDS = frozenset({"prompts/get", "resources/read"})  # beside tools/call
+_IN_ROUNDS = frozenset({"prompts/get", "resources/read", TOOLS_CALL})
 _RESERVED = "io.modelcontextprotocol/"
 
 
@@ -46,7 +46,7 @@ def params_of(call: UpstreamCall, era: Era, token: int, inputs: Inputs) -> bytes
     Raises UpstreamFailed when what the caller gives would stand beside a member of ours.
     """
     members = _members(call)
-    if inputs != Inputs() and era is Era.HANDSHAKE:
+    if inputs != Inputs() and (era is Era.HANDSHAKE or call.method not in _IN_ROUNDS):
         raise UpstreamFailed("it takes no answers in a later round")
     if inputs.responses:
         members.append(b'"inputResponses":' + inputs.responses.encode())

@@ -1,4 +1,4 @@
-"""A9 on the real process: the limit of each port, by length and in chunks, and what hides behind."""
+"""A9 on the real process: the limit of each port, by length and in chunks, and what is behind."""
 
 import json
 

@@ -7,9 +7,19 @@ from tests.harness.standing import PORTS, Standing
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 QUERIES = [
-    b"token=%b", b"access_token=%b", b"ACCESS_TOKEN=%b", b"api_key=%b", b"authorization=Bearer%%20%b",
-    b"%%74oken=%b", b"a=1&key=%b", b"a=1;jwt=%b", b"next=/x%%3Ft%%3D%b", b"%b", b"x=%b", b"mcp_token=%b",
-]  # fmt: skip
+    b"token=%b",
+    b"access_token=%b",
+    b"ACCESS_TOKEN=%b",
+    b"api_key=%b",
+    b"authorization=Bearer%%20%b",
+    b"%%74oken=%b",
+    b"a=1&key=%b",
+    b"a=1;jwt=%b",
+    b"next=/x%%3Ft%%3D%b",
+    b"mcp_token=%b",
+    b"x=%b",
+    b"%b",
+]
 LINES = {
     "agents": [
         b"POST /v1/calls", b"POST /mcp", b"GET /mcp", b"POST /v1/sessions", b"GET /healthz",
