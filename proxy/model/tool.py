@@ -26,8 +26,8 @@ class ToolDefinition:
     """A tool as its server defines it: `raw` is the whole wire object in RFC 8785 form.
 
     `pin` is `sha256:` + hex over `raw`; any change, annotations included, changes it.
-    `input_schema` is the JSON Schema of the arguments, as JSON bytes. With a `problem` it is no tool
-    at all: what a server lists under this name is refused, and kept only to be told to people.
+    `input_schema` is the JSON Schema of the arguments, as JSON bytes. With a `problem` it is no
+    tool at all: what a server lists under this name is refused, and kept only to be told to people.
     """
 
     name: str

@@ -294,8 +294,7 @@ def test_loopback_has_three_names() -> None:
 
 async def test_a_refusal_is_logged_by_its_code_alone(caplog: pytest.LogCaptureFixture) -> None:
     """Neither path nor query nor headers get into the log."""
-    app: ASGIApp = Guard(echo, SETTINGS, ROUTES)
     scope = request_scope("GET", "/a", {"host": HOST}, query_string=b"token=hunter2")
-    await exchange(app, scope, [b""])
+    await exchange(Guard(echo, SETTINGS, ROUTES), scope, [b""])
     assert "token-in-query" in caplog.text
     assert "hunter2" not in caplog.text

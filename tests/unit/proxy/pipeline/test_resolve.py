@@ -91,3 +91,13 @@ def test_tools_that_agents_run_themselves_are_offered_to_nobody(house: Any) -> N
     assert resolve.offered("claude-code") == frozenset()
     assert resolve.input_schema("claude-code", "Bash") is None
     assert "claude-code" not in {manifest.server for manifest, _ in resolve.healthy()}
+
+
+async def test_the_schema_of_a_tool_is_told_while_it_can_be_called(house: Any) -> None:
+    """As pinned; a definition that left its pin has none."""
+    assert json.loads(house.pipeline.input_schema("repo", "write_file"))["required"] == ["path"]
+    assert house.pipeline.input_schema("repo", "mystery") is None
+    old = house.tool.tools[1]
+    house.tool.tools[1] = ToolDefinition(old.name, b"other", "sha256:other", old.input_schema)
+    await house.registry.refresh()
+    assert house.pipeline.input_schema("repo", "write_file") is None
