@@ -17,6 +17,7 @@ from typing import Literal
 
 from credentials.key_cache import KeyCache, KeysUnavailable
 from proxy.app.build import Builder
+from proxy.app.open_files import room_for
 from proxy.app.policies import CurrentCatalogue, PolicySource
 from proxy.app.secrets import Secrets
 from proxy.app.servers import bind
@@ -129,7 +130,15 @@ def _ledger(database: Path) -> Finding:
 def _listening(builder: Builder) -> list[Finding]:
     listen = builder.settings.listen
     tls = _look("listen", lambda: "TLS files fit" if builder.secrets.tls() else "no TLS of our own")
-    return [*tls, *_port(listen.agents), *_port(listen.operators)]
+    return [*tls, *_room(listen.max_connections), *_port(listen.agents), *_port(listen.operators)]
+
+
+def _room(connections: int) -> list[Finding]:
+    room = room_for(connections)
+    if room == connections:
+        return []
+    cure = "raise the limit of open files (ulimit -n) or lower listen.max_connections"
+    return [Finding("warning", "listen", f"only {room} connections will be held; {cure}")]
 
 
 def _port(address: Address) -> list[Finding]:

@@ -13,7 +13,8 @@ from starlette.types import ASGIApp
 from proxy.app.build import Builder
 from proxy.app.gateway import Gateway
 from proxy.app.identity import authorization_servers, operators_of, scopes_of_settings
-from proxy.app.servers import OPERATORS_CONNECTIONS, Port, Servers, authority, bind, room_for
+from proxy.app.open_files import OPERATORS_CONNECTIONS, room_for
+from proxy.app.servers import Port, Servers, authority, bind
 from proxy.config import Settings
 from proxy.config.settings import Address
 from proxy.ingress.agents import agents_app

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import resource
 import socket
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
@@ -19,8 +18,6 @@ from proxy.ingress.protocol import DEFAULT_LIMITS, ConnectionLimits, GuardedProt
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
 CLOSE_S = 2
-OPERATORS_CONNECTIONS = 100
-OTHER_FILES = 500  # ledger, policy engine, servers, alerts
 
 ASGIApp = Callable[
     [
@@ -130,22 +127,6 @@ def bind(address: Address) -> socket.socket:
         cure = f"{error.strerror}; stop what listens there or change `listen`"
         raise ConfigError((f"cannot listen on {where}: {cure}",)) from error
     return sock
-
-
-def room_for(connections: int) -> int:
-    """Return how many of these connections there can be, after raising our limit of open files.
-
-    When files run out nobody can connect any more, not even the operator who wants to kill.
-    """
-    others = OPERATORS_CONNECTIONS + OTHER_FILES
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != resource.RLIM_INFINITY and soft < connections + others:
-        wanted = connections + others
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    if soft == resource.RLIM_INFINITY:
-        return connections
-    return max(1, min(connections, soft - others))
 
 
 def _config(port: Port) -> uvicorn.Config:

@@ -1,6 +1,7 @@
 """What servers say outside of calls, for the streams of clients: only what the manifest offers."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -11,6 +12,7 @@ from proxy.pipeline.resolve import Resolver
 from proxy.upstream.registry import Registry
 
 MAX_WAITING = 256
+OPENING_S = 2.0
 
 # A notification is passed on where the manifest has an entry for the method it is about.
 _UPDATED = "notifications/resources/updated"
@@ -37,12 +39,20 @@ class Watching:
     ) -> AsyncIterator[AsyncIterator[tuple[str, Notification]]]:
         """Yield an iterator of (server, notification); it ends when every server has ended.
 
-        Leaving the block closes the streams to the servers.
+        Who is told that it listens does so: servers are heard by then, as far as they can be in
+        `OPENING_S`. Leaving the block closes the streams to them.
         """
         heard: _Queue = asyncio.Queue(MAX_WAITING)
         async with AsyncExitStack() as stack:
-            tasks = [asyncio.create_task(self._hear(name, session, heard)) for name in servers]
+            opened = {name: asyncio.Event() for name in servers}
+            tasks = [
+                asyncio.create_task(self._hear(name, session, heard, opened[name]))
+                for name in servers
+            ]
             stack.push_async_callback(_stopped, tasks)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(OPENING_S):
+                    await asyncio.gather(*(one.wait() for one in opened.values()))
             yield _joined(heard, len(tasks))
 
     async def forget(self, session: str) -> None:
@@ -51,10 +61,13 @@ class Watching:
         known = (self._registry.upstream(name) for name in names)
         await asyncio.gather(*(server.forget(session) for server in known if server))
 
-    async def _hear(self, name: str, session: str, heard: _Queue) -> None:
+    async def _hear(self, name: str, session: str, heard: _Queue, opened: asyncio.Event) -> None:
         upstream = self._registry.upstream(name)
-        if upstream is not None:
+        if upstream is None:
+            opened.set()
+        else:
             async with upstream.watch(session) as notifications:
+                opened.set()
                 async for notification in notifications:
                     shown = self._shown(name, notification)
                     if shown is not None:

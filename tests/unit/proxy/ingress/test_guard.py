@@ -2,7 +2,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from proxy.ingress.guard import Guard, GuardSettings, loopback_hosts
 from proxy.ingress.origins import Origins

@@ -1,10 +1,13 @@
 """What servers say outside of calls, on its way to a client's stream."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 
 from proxy.model.mcp import Notification
+from proxy.pipeline import watch
 from tests.unit.proxy.pipeline.conftest import House
 
 PROMPTS = "notifications/prompts/list_changed"
@@ -50,7 +53,6 @@ async def test_leaving_closes_the_streams_to_the_servers(house: House) -> None:
     """A client that goes away leaves nothing open behind the gateway."""
     house.tool.hang_after = asyncio.Event()
     async with house.pipeline.watch("repo", "s1"):
-        await asyncio.sleep(0)
         assert house.tool.watched == ["s1"]
     assert house.tool.watched == []
 
@@ -65,3 +67,21 @@ async def test_a_session_that_ended_is_forgotten_by_every_server(house: House) -
     """Whatever they keep for it can go."""
     await house.pipeline.forget("s1")
     assert house.tool.forgotten == ["s1"]
+
+
+async def test_a_server_that_cannot_be_heard_holds_nobody_up_for_long(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client is told that it listens after a while all the same."""
+    monkeypatch.setattr(watch, "OPENING_S", 0.01)
+    never = asyncio.Event()
+
+    @asynccontextmanager
+    async def silent(_: str) -> AsyncIterator[AsyncIterator[Notification]]:
+        await never.wait()
+        yield house.tool._saying()
+
+    monkeypatch.setattr(house.tool, "watch", silent)
+    async with house.pipeline.watch("repo", "s1") as stream:
+        assert not never.is_set()
+        del stream

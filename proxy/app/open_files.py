@@ -1,0 +1,21 @@
+"""How many connections there can be: each is an open file, and so is everything else we have."""
+
+import resource
+
+OPERATORS_CONNECTIONS = 100
+OTHER_FILES = 500  # ledger, policy engine, servers, alerts
+
+
+def room_for(connections: int) -> int:
+    """Return how many of these connections there can be, after raising our limit of open files.
+
+    When files run out nobody can connect any more, not even the operator who wants to kill.
+    """
+    others = OPERATORS_CONNECTIONS + OTHER_FILES
+    wanted = connections + others
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return connections
+    soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return max(1, soft - others)
