@@ -1,7 +1,6 @@
 """All configured servers, and the tools as they define them now."""
 
 import asyncio
-import contextlib
 import logging
 from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Mapping
@@ -91,10 +90,16 @@ class Registry:
             return frozenset(name for name, said in told.items() if self._answered[name] < said)
 
         if told:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(within_s), self._listed:
-                    await self._listed.wait_for(lambda: not unread())
+            reading = asyncio.ensure_future(self._until(lambda: not unread()))
+            try:
+                await asyncio.wait((reading,), timeout=within_s)
+            finally:
+                reading.cancel()
         return unread()
+
+    async def _until(self, condition: Callable[[], bool]) -> None:
+        async with self._listed:
+            await self._listed.wait_for(condition)
 
     async def refresh(self) -> None:
         """Ask every server for its tools now."""

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from typing import Any
 
 from proxy.cli import main
-from proxy.pipeline import dispatch, effect, reserve, settle
+from proxy.pipeline import dispatch, reserve, settle
 
 CALLS: dict[str, tuple[Any, str, bool]] = {
     "before-reserve": (reserve.Reserving, "__call__", True),
     "after-reserve": (reserve.Reserving, "__call__", False),
     "before-send": (dispatch.Dispatch, "__call__", True),
-    "after-send": (effect.Effect, "_inspected", True),
+    "after-send": (dispatch.Dispatch, "__call__", False),
     "after-settle": (settle.Settling, "close", False),
 }
 POINTS = tuple(CALLS)

@@ -1,8 +1,12 @@
 """Which names the ports answer to; what binds them is tested with the whole gateway."""
 
+from typing import Any
+
 import pytest
 
-from proxy.app.doorways import names_of
+from proxy.app.doorways import Doorways, names_of
+from proxy.config import Settings
+from proxy.ingress.origins import Origins
 
 
 @pytest.mark.parametrize(
@@ -19,3 +23,29 @@ def test_a_name_with_a_port_stands_for_that_port_only(
 ) -> None:
     """IPv6 in brackets is a name without one."""
     assert names_of(hosts, 8787) == names
+
+
+TLS = {"tls_cert": "c.pem", "tls_key": "k.pem"}
+BEHIND = {"tls_terminated": True}
+
+
+@pytest.mark.parametrize(
+    ("listen", "own_scheme"),
+    [
+        ({}, "http"),
+        (TLS, "https"),
+        (BEHIND, ""),
+        ({"agents": "10.0.0.1:8787"} | TLS, ""),
+        ({"agents": "0.0.0.0:8787"} | BEHIND, ""),
+        ({"agents": "[::1]:8787"}, "http"),
+    ],
+)
+def test_pages_of_our_own_origin_may_ask_on_loopback_only(
+    listen: dict[str, Any], own_scheme: str
+) -> None:
+    """Elsewhere, or behind a proxy, the same name may serve pages of others."""
+    page = "http://localhost:6274"
+    settings = Settings.model_validate({"listen": {"origins": [page], **listen}})
+    parts: Any = None
+    pages = Doorways(parts, parts, settings, parts)._pages()
+    assert pages == Origins(frozenset({page}), own_scheme)

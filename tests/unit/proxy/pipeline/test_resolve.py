@@ -1,9 +1,10 @@
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from proxy.model.tool import Effect, HttpBinding, ToolDefinition, ToolManifest
+from proxy.model.tool import CredentialRule, Effect, HttpBinding, ToolDefinition, ToolManifest
 from proxy.pipeline.resolve import Resolver
 
 
@@ -37,6 +38,16 @@ async def test_a_schema_that_cannot_be_compiled_quarantines_the_tool(house: Any)
     house.tool.tools[1] = ToolDefinition(old.name, old.raw, old.pin, b'{"type": 7}')
     await house.registry.refresh()
     assert await reason_of(house, "write_file") == "tool-quarantined"
+
+
+async def test_a_tool_that_wants_a_credential_nobody_lends_is_refused(house: Any) -> None:
+    """Whatever its arguments, so it is not listed either."""
+    manifests = house.stages.resolve.manifests
+    key = ("repo", "read_file")
+    keyed = replace(manifests[key], credential=CredentialRule("nobody"))
+    house.stages.resolve.replace({key: keyed})
+    assert await reason_of(house, "read_file") == "credential-refused"
+    assert house.stages.resolve.healthy() == []
 
 
 @pytest.mark.parametrize(

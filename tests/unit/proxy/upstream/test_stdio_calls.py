@@ -182,6 +182,9 @@ async def test_a_stateless_server_is_listened_to(talk: Talk) -> None:
     assert "resourceSubscriptions" not in first["notifications"]
     assert second["notifications"]["resourceSubscriptions"] == ["a://b"]
     assert len(await talks.until("notifications/cancelled", 1)) == 1
+    async with asyncio.timeout(10):
+        while not talks.outside:
+            await asyncio.sleep(0.01)
     assert [one.param("uri") for one in talks.outside] == ["a://b"]
     talks.wanted.forget("one")
     await talks.calls.release(("a://b",))
