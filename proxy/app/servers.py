@@ -18,7 +18,6 @@ from proxy.ingress.protocol import DEFAULT_LIMITS, ConnectionLimits, GuardedProt
 KEEP_ALIVE_S = 75
 BACKLOG = 2048
 CLOSE_S = 2
-HANDSHAKE_S = 10.0
 
 ASGIApp = Callable[
     [
@@ -51,29 +50,7 @@ class Port:
 
 
 class QuietServer(uvicorn.Server):
-    """A uvicorn server that leaves signals to us, and serves sockets that are bound already."""
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Begin to accept; TLS has to be agreed on in time, which uvicorn leaves at a minute."""
-        await self.lifespan.startup()
-        config, loop = self.config, asyncio.get_running_loop()
-
-        def protocol() -> asyncio.Protocol:
-            return config.http_protocol_class(
-                config=config, server_state=self.server_state, app_state=self.lifespan.state
-            )
-
-        self.servers = [
-            await loop.create_server(
-                protocol,
-                sock=bound,
-                ssl=config.ssl,
-                backlog=config.backlog,
-                ssl_handshake_timeout=HANDSHAKE_S if config.ssl else None,
-            )
-            for bound in sockets or []
-        ]
-        self.started = True
+    """A uvicorn server that leaves signals to us."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,7 +1,6 @@
 """A request body: read whole under a cap, or thrown away, never in part."""
 
 import asyncio
-from contextlib import AsyncExitStack
 
 from starlette.types import Message, Receive
 
@@ -9,7 +8,6 @@ from proxy.errors import BadRequest
 
 DISCARD_BYTES = 16_777_216
 DISCARD_S = 1.0
-SMALL_BYTES = 65_536
 
 
 def too_large() -> BadRequest:
@@ -27,22 +25,15 @@ class Body:
         self._unread = True
         self._given = True
 
-    async def read(self, max_bytes: int, large: asyncio.Semaphore) -> None:
-        """Take the whole body into `data`; what is not small waits for its turn among `large` ones.
-
-        Nobody is known yet when a body is read: strangers may not fill the memory with them. Raises
-        BadRequest body-too-large.
-        """
+    async def read(self, max_bytes: int) -> None:
+        """Take the whole body into `data`. Raises BadRequest body-too-large."""
         chunks: list[bytes] = []
         size = 0
-        async with AsyncExitStack() as turn:
-            while self._unread:
-                chunks.append(await self._chunk())
-                was_small, size = size <= SMALL_BYTES, size + len(chunks[-1])
-                if size > max_bytes:
-                    raise too_large()
-                if was_small and size > SMALL_BYTES:
-                    await turn.enter_async_context(large)
+        while self._unread:
+            chunks.append(await self._chunk())
+            size += len(chunks[-1])
+            if size > max_bytes:
+                raise too_large()
         self.data = b"".join(chunks)
         self._given = False
 

@@ -47,7 +47,6 @@ class GuardSettings:
     max_query_bytes: int = 2_048
     max_open_query_bytes: int = 8_192
     body_timeout_s: float = 10.0
-    large_bodies: int = 32
 
 
 def loopback_hosts(port: int) -> frozenset[str]:
@@ -71,7 +70,6 @@ class Guard:
     ) -> None:
         self._app = app
         self._settings = settings
-        self._large = asyncio.Semaphore(settings.large_bodies)
         self._routes = {
             tuple(path.split("/")): frozenset(methods) for path, methods in routes.items()
         }
@@ -134,7 +132,7 @@ class Guard:
         """Read the body whole. Raises BadRequest: too large, too slow, not JSON."""
         try:
             async with asyncio.timeout(self._settings.body_timeout_s):
-                await body.read(self._settings.max_body_bytes, self._large)
+                await body.read(self._settings.max_body_bytes)
         except TimeoutError:
             detail = "The body came too slowly; send it again."
             raise BadRequest("body-timeout", detail, 408) from None

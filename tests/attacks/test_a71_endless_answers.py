@@ -15,7 +15,6 @@ import pytest
 from proxy.model.tool import Effect
 from tests.harness.gateway import Gateway, World
 from tests.harness.mcp_on_wire import event
-from tests.harness.processes import memory_of
 from tests.harness.reached import Reached
 from tests.harness.wire import Received, Wire, answer
 
@@ -159,6 +158,13 @@ async def test_the_gateway_outlives_them(tmp_path: Path) -> None:
         wire.handler = None
         assert (await gateway.call("write", {"text": "x"}))[0] == 200
     assert peak < 600 * MIB
+
+
+def memory_of(pid: int) -> int:
+    """Return the most memory a process has held so far, in bytes (VmHWM)."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
 
 
 async def test_a_large_answer_under_the_cap_passes_whole(reached: Reached) -> None:

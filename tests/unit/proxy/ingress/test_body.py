@@ -31,7 +31,7 @@ async def test_a_body_is_read_whole_and_given_once() -> None:
     """However it was cut; afterwards the application hears the server itself."""
     client = Client(b"ab", b"", b"c")
     body = Body(client.receive)
-    await body.read(3, asyncio.Semaphore(1))
+    await body.read(3)
     client.messages.append({"type": "http.disconnect"})
     assert await body.replay() == {"type": "http.request", "body": b"abc", "more_body": False}
     assert await body.replay() == {"type": "http.disconnect"}
@@ -42,14 +42,14 @@ async def test_a_body_over_the_cap_is_refused_before_its_end() -> None:
     client = Client(b"ab", b"cd", b"ef")
     body = Body(client.receive)
     with pytest.raises(BadRequest) as refused:
-        await body.read(3, asyncio.Semaphore(1))
+        await body.read(3)
     assert (refused.value.http, body.data, len(client.messages)) == (413, b"", 1)
 
 
 async def test_a_client_that_hangs_up_has_sent_nothing() -> None:
     """What had come of the body is not used."""
     body = Body(Client(b"ab", hangs_up=True).receive)
-    await body.read(3, asyncio.Semaphore(1))
+    await body.read(3)
     assert body.gone
 
 
@@ -58,7 +58,7 @@ async def test_the_rest_of_a_refused_body_is_thrown_away() -> None:
     client = Client(b"ab", b"cd", b"ef")
     body = Body(client.receive)
     with pytest.raises(BadRequest):
-        await body.read(1, asyncio.Semaphore(1))
+        await body.read(1)
     await body.discard()
     assert (client.messages, body.data) == ([], b"")
 
@@ -77,28 +77,6 @@ async def test_throwing_away_has_bounds(monkeypatch: pytest.MonkeyPatch) -> None
 async def test_a_body_that_has_come_whole_needs_no_throwing_away() -> None:
     """It is refused at once."""
     body = Body(Client(b"ab").receive)
-    await body.read(2, asyncio.Semaphore(1))
+    await body.read(2)
     async with asyncio.timeout(0.5):
         await body.discard()
-
-
-async def test_large_bodies_wait_for_their_turn_and_small_ones_do_not(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    """A turn ends with its body, whole or refused."""
-    monkeypatch.setattr(body_module, "SMALL_BYTES", 3)
-    turns = asyncio.Semaphore(1)
-    stuck = asyncio.create_task(Body(Client(b"large", b"").receive).read(9, turns))
-    slow = Client(b"large")
-    slow.messages[0]["more_body"] = True
-    holding = asyncio.create_task(Body(slow.receive).read(9, turns))
-    await stuck
-    await asyncio.sleep(0)
-    waiting = asyncio.create_task(Body(Client(b"lar", b"ge").receive).read(9, turns))
-    await Body(Client(b"sma").receive).read(9, turns)
-    assert not waiting.done()
-    holding.cancel()
-    await waiting
-    with pytest.raises(BadRequest):
-        await Body(Client(b"large", b"larger").receive).read(9, turns)
-    assert not turns.locked()

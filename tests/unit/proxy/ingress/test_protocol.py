@@ -142,17 +142,6 @@ async def test_requests_one_after_the_other_are_answered(
     assert (heard.statuses, len(gate.calls)) == ([200] * 3, 3)
 
 
-async def test_what_follows_a_refusal_is_not_read(port: AgentsPort, gate: RecordingGate) -> None:
-    """It is taken for a moment, so that no reset swallows the answer, and thrown away."""
-    with socket.create_connection(("127.0.0.1", port.port)) as client:
-        client.setblocking(False)
-        client.sendall(b"\0")
-        await asyncio.sleep(0.1)
-        client.sendall(call(port))
-        heard = Heard(await drained(client), closed=True)
-    assert (heard.statuses, gate.calls) == ([400], [])
-
-
 @pytest.mark.parametrize("more", [(), (b"Connection: close, Upgrade",)])
 async def test_an_offered_upgrade_is_ignored(
     port: AgentsPort, gate: RecordingGate, more: tuple[bytes, ...]
