@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+SIDE_BY_SIDE := --numprocesses auto --dist loadfile
 REGAL := .tools/bin/regal
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
@@ -44,7 +45,7 @@ check: setup ## format, lint, types, floors, ceilings, policies
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(PYTEST) -q tests/house
+	$(PYTEST) -q tests/house $(SIDE_BY_SIDE)
 	opa fmt --fail --list policies
 	opa check --strict --bundle policies
 	$(BIN)/detent policy test policies
@@ -57,12 +58,15 @@ regal: ## lint the policies with regal, when it can be had
 conformance: setup .tools/conformance/.ready ## score MCP conformance direct and through, both eras
 	$(BIN)/python -m tests.conformance.run
 
+DOORS := tests/attacks tests/acceptance tests/conformance
+
 test: check .tools/conformance/.ready ## everything CI runs
 	rm -f .coverage .coverage.*
-	$(PYTEST) tests/unit tests/contract tests/docs tests/fuzz -m "not slow" --cov --cov-report= -q
+	$(PYTEST) tests/unit tests/contract tests/docs tests/fuzz -m "not slow" --cov --cov-report= -q $(SIDE_BY_SIDE)
 	$(BIN)/coverage report --fail-under=92
 	$(BIN)/coverage report --fail-under=100 --include='proxy/pipeline/*,proxy/killswitch/*,credentials/*'
-	$(PYTEST) tests/attacks tests/acceptance tests/conformance -m "not slow" -q
+	$(PYTEST) $(DOORS) -m "not slow and not alone" -q $(SIDE_BY_SIDE)
+	$(PYTEST) $(DOORS) -m "not slow and alone" -q
 
 test-all: check .tools/conformance/.ready fuzz ## the same, with the long matrices whole
 	$(PYTEST) tests

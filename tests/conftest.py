@@ -5,8 +5,14 @@ one would keep them from it.
 """
 
 import re
+from collections.abc import Generator
+from typing import Any
 
 import pytest
+
+from tests.harness.postgres import durable_postgres, postgres
+
+__all__ = ["durable_postgres", "postgres"]
 
 _RANDOM = re.compile(r"dt[aos]_[A-Za-z0-9_-]{20,}|[A-Za-z0-9_-]{40,}|[0-9a-f]{32,}")
 
@@ -14,4 +20,19 @@ _RANDOM = re.compile(r"dt[aos]_[A-Za-z0-9_-]{20,}|[A-Za-z0-9_-]{40,}|[0-9a-f]{32
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
     """Name a parameter that holds a token by its argument, not by its value."""
     del config
-    return argname if isinstance(val, str) and _RANDOM.search(val) else None
+    text = val.decode("latin-1") if isinstance(val, bytes) else val
+    return argname if isinstance(text, str) and _RANDOM.search(text) else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_report_to_serializable() -> Generator[
+    None, dict[str, Any] | None, dict[str, Any] | None
+]:
+    """Escape lone surrogates in captured text, which cannot be sent between processes."""
+    data = yield
+    if data is not None:
+        data["sections"] = [
+            (title, text.encode("utf-8", "backslashreplace").decode())
+            for title, text in data.get("sections", ())
+        ]
+    return data
