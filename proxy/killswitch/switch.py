@@ -136,6 +136,22 @@ class KillSwitch:
         log.warning("kill lifted", extra={"epoch": entry.epoch, "lifts": epoch, "actor": actor})
         return entry
 
+    def learn(self, entries: Iterable[KillEntry]) -> bool:
+        """Obey entries of the log, kills that others committed included; say if any was new.
+
+        No await in here: when it returns, nothing that they cover can start.
+        """
+        known = {entry.epoch for entry in self._entries}
+        new = [entry for entry in entries if entry.epoch not in known]
+        if not new:
+            return False
+        self._entries += new
+        self._state = KillState.fold(self._entries)
+        for entry in new:
+            if entry.order.action is KillAction.KILL and entry.order.id not in self._epochs:
+                self._obey(entry)
+        return True
+
     async def verdicts(self, epoch: int) -> dict[str, KillVerdict]:
         """Return what became of each call the kill met, by step id."""
         stored = await self._log.kill_verdicts(epoch)
@@ -158,6 +174,16 @@ class KillSwitch:
         self._verdicts[order.id] = {flight.step_id: flight.in_doubt() for flight in flights}
         log.critical("killed", extra={"order_id": order.id, "actor": order.actor})
         return flights
+
+    def _obey(self, entry: KillEntry) -> None:
+        """Cut what a kill covers; for an order of this process that was done before its commit."""
+        order = entry.order
+        self._epochs[order.id] = entry.epoch
+        if order.id in self._pending:
+            return
+        flights = self._flights.cut(order.scopes, order.id)
+        self._verdicts[order.id] = {flight.step_id: flight.in_doubt() for flight in flights}
+        log.critical("killed elsewhere", extra={"epoch": entry.epoch, "order_id": order.id})
 
     async def _commit(self, order: KillOrder) -> KillEntry | None:
         try:
@@ -189,8 +215,7 @@ class KillSwitch:
             log.exception("kill verdicts not stored", extra={"epoch": epoch})
 
     def _append(self, entry: KillEntry) -> None:
-        self._entries.append(entry)
-        self._state = KillState.fold(self._entries)
+        self.learn((entry,))
 
     async def _write_halt_file(self) -> None:
         """Bring the file up to date; kills that come together share one write and its fsync."""

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from proxy.killswitch import switch as switch_module
 from proxy.killswitch.halt_file import HaltFile
 from proxy.killswitch.inflight import InFlight
 from proxy.killswitch.switch import KillSwitch
-from proxy.model.kill import GLOBAL, KillVerdict, Scope, ScopeKind
+from proxy.model.kill import GLOBAL, KillAction, KillOrder, KillVerdict, Scope, ScopeKind
 
 AGENT = Scope(ScopeKind.AGENT, "acme/loop")
 OTHER = Scope(ScopeKind.AGENT, "acme/other")
@@ -180,3 +181,37 @@ async def test_verdicts_the_store_does_not_take_are_still_answered(
         kill_log.broken = True
         await switch.landed(flight, KillVerdict.DONE)
     assert await switch.verdicts(1) == {"stp_1": KillVerdict.DONE}
+
+
+async def test_a_kill_committed_elsewhere_is_obeyed_at_once(
+    switch: KillSwitch, kill_log: Any, flights: InFlight
+) -> None:
+    """Calls and streams of its scope are cut; hearing it again changes nothing."""
+    order = KillOrder("kil_x", KillAction.KILL, (AGENT,), "oncall", "", datetime.now(UTC))
+    entry = await kill_log.append_kill(order)
+    with flights.stream([AGENT]) as closing:
+        assert switch.learn([entry])
+        assert closing.is_set()
+    assert switch.covers([AGENT])
+    assert not switch.learn([entry])
+    assert switch.state.epoch == entry.epoch
+
+
+async def test_a_lift_committed_elsewhere_is_obeyed_too(switch: KillSwitch, kill_log: Any) -> None:
+    """The scope is free again for what is decided from then on."""
+    report = await switch.kill((AGENT,), "oncall", "")
+    at = datetime.now(UTC)
+    lift = KillOrder("lft_x", KillAction.LIFT, (AGENT,), "lead", "", at, lifts=report.epoch)
+    switch.learn([await kill_log.append_kill(lift)])
+    assert not switch.covers([AGENT])
+
+
+async def test_a_kill_of_ours_may_be_heard_before_its_commit_returns(
+    switch: KillSwitch, kill_log: Any
+) -> None:
+    """A push can be faster than the answer: the kill stands once."""
+    killing = asyncio.create_task(switch.kill((AGENT,), "oncall", ""))
+    await until(lambda: kill_log.entries)
+    switch.learn(kill_log.entries)
+    report = await killing
+    assert [entry.epoch for entry in switch.state.active] == [report.epoch]
