@@ -10,10 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.harness.postgres import durable_postgres, postgres
-
-__all__ = ["durable_postgres", "postgres"]
-
 _RANDOM = re.compile(r"dt[aos]_[A-Za-z0-9_-]{20,}|[A-Za-z0-9_-]{40,}|[0-9a-f]{32,}")
 
 
