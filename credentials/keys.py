@@ -4,6 +4,10 @@
     active      the `kid` that signs; may be missing while there is a single key
 
 The other keys stay published, so that what they signed can be verified until they are retired.
+
+A Secret that the kubelet mounts is read as it is (credentials.mounted): its files may have any name
+that ends in `.pem`, `active` holds one of these without the ending, and whoever manages the Secret
+rotates them.
 """
 
 import fcntl
@@ -26,10 +30,12 @@ from cryptography.hazmat.primitives.serialization import (
 
 from credentials.base import BrokerMisconfigured
 from credentials.jwks import public_jwk, thumbprint
-from credentials.private_file import check_private, read_private
+from credentials.mounted import mounted
+from credentials.private_file import PrivateFile, check_private, read_mounted, read_private
 
 _ACTIVE = "active"
 _KEY_FILE = re.compile(r"([A-Za-z0-9_-]{43})\.pem")
+_MOUNTED_KEY_FILE = re.compile(r"([A-Za-z0-9_-]{1,64})\.pem")
 # What a crash in the middle of a write leaves behind.
 _UNFINISHED = re.compile(r"\.new-[0-9a-f]{16}")
 
@@ -46,6 +52,22 @@ class SigningKey:
 class _Keys:
     active: SigningKey
     others: tuple[SigningKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """Where the key files are: an open directory, ours to write to unless it is a mount."""
+
+    directory: int
+    is_mount: bool
+
+    def read(self, name: str) -> PrivateFile:
+        if self.is_mount:
+            return read_mounted(name, self.directory)
+        return read_private(name, dir_fd=self.directory)
+
+    def names(self) -> list[str]:
+        return _listed(self.directory) if self.is_mount else _tidied(self.directory)
 
 
 class KeyDirectory:
@@ -67,10 +89,10 @@ class KeyDirectory:
             path.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as failure:
             raise _no_directory(path, failure) from None
-        with _locked(path) as directory:
-            if not _tidied(directory):
-                _create_key(directory)
-            return cls(path, _load(directory))
+        with _locked(path) as place:
+            if not place.is_mount and not place.names():
+                _create_key(place.directory)
+            return cls(path, _load(place))
 
     @property
     def active(self) -> SigningKey:
@@ -87,16 +109,17 @@ class KeyDirectory:
 
         Raises BrokerMisconfigured; the keys read before then stay in use.
         """
-        with _locked(self._path) as directory:
-            self._keys = _load(directory)
+        with _locked(self._path) as place:
+            self._keys = _load(place)
 
     def rotate(self) -> str:
         """Make a new key and sign with it from now on; returns its `kid`."""
-        with _locked(self._path) as directory:
-            _load(directory)
+        with _locked(self._path) as place:
+            directory = _writable(place)
+            _load(place)
             kid = _create_key(directory)
             _write(directory, _ACTIVE, f"{kid}\n".encode())
-            self._keys = _load(directory)
+            self._keys = _load(place)
         return kid
 
     def retire(self, kid: str) -> None:
@@ -104,29 +127,40 @@ class KeyDirectory:
 
         Raises BrokerMisconfigured when it is the active key or not there.
         """
-        with _locked(self._path) as directory:
-            if kid not in {key.kid for key in _load(directory).others}:
+        with _locked(self._path) as place:
+            directory = _writable(place)
+            if kid not in {key.kid for key in _load(place).others}:
                 raise BrokerMisconfigured(
                     "only a key that is there and no longer active can be retired: rotate first"
                 )
             os.unlink(f"{kid}.pem", dir_fd=directory)
             os.fsync(directory)
-            self._keys = _load(directory)
+            self._keys = _load(place)
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[int]:
+def _locked(path: Path) -> Iterator[_Place]:
     """Open the directory, check it, and hold it against other processes of ours."""
     try:
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
     except OSError as failure:
         raise _no_directory(path, failure) from None
     try:
-        check_private(os.fstat(directory), path.name, "700")
-        fcntl.flock(directory, fcntl.LOCK_EX)
-        yield directory
+        with mounted(directory, path.name) as files:
+            if files is not None:
+                yield _Place(files, is_mount=True)
+                return
+            check_private(os.fstat(directory), path.name, "700")
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield _Place(directory, is_mount=False)
     finally:
         os.close(directory)
+
+
+def _writable(place: _Place) -> int:
+    if place.is_mount:
+        raise BrokerMisconfigured("the keys are mounted: rotate and retire them in their Secret")
+    return place.directory
 
 
 def _no_directory(path: Path, failure: OSError) -> BrokerMisconfigured:
@@ -137,44 +171,52 @@ def _no_directory(path: Path, failure: OSError) -> BrokerMisconfigured:
     )
 
 
+def _listed(directory: int) -> list[str]:
+    return sorted(os.listdir(directory))
+
+
 def _tidied(directory: int) -> list[str]:
     """List the files, after deleting what a crash left unfinished."""
-    names = sorted(os.listdir(directory))
+    names = _listed(directory)
     for name in names:
         if _UNFINISHED.fullmatch(name):
             os.unlink(name, dir_fd=directory)
     return [name for name in names if not _UNFINISHED.fullmatch(name)]
 
 
-def _load(directory: int) -> _Keys:
-    names = _tidied(directory)
+def _load(place: _Place) -> _Keys:
+    names = place.names()
+    known = _MOUNTED_KEY_FILE if place.is_mount else _KEY_FILE
+    keys: dict[str, SigningKey] = {}
     for name in names:
-        if name != _ACTIVE and not _KEY_FILE.fullmatch(name):
+        if name == _ACTIVE:
+            continue
+        found = known.fullmatch(name)
+        if found is None:
             raise BrokerMisconfigured(f"{name!r} does not belong in the key directory: move it out")
-    keys = {
-        key.kid: key for key in (_read_key(directory, name) for name in names if name != _ACTIVE)
-    }
-    active = _active_kid(directory, names, keys)
-    return _Keys(keys[active], tuple(key for kid, key in keys.items() if kid != active))
+        keys[found[1]] = _read_key(place, name)
+    active = keys[_active(place, names, keys)]
+    return _Keys(active, tuple(key for key in keys.values() if key.kid != active.kid))
 
 
-def _active_kid(directory: int, names: list[str], keys: dict[str, SigningKey]) -> str:
+def _active(place: _Place, names: list[str], keys: dict[str, SigningKey]) -> str:
+    """Return the name of the key file that signs, without its ending."""
     if _ACTIVE in names:
-        kid = read_private(_ACTIVE, dir_fd=directory).content.decode("ascii", "replace").strip()
+        chosen = place.read(_ACTIVE).content.decode("ascii", "replace").strip()
     elif len(keys) == 1:
-        kid = next(iter(keys))
+        chosen = next(iter(keys))
     else:
-        kid = ""
-    if kid not in keys:
+        chosen = ""
+    if chosen not in keys:
         raise BrokerMisconfigured(
             f"{_ACTIVE!r} must hold the kid of the key that signs: "
             "write the name of one key file into it, without .pem"
         )
-    return kid
+    return chosen
 
 
-def _read_key(directory: int, name: str) -> SigningKey:
-    content = read_private(name, dir_fd=directory).content
+def _read_key(place: _Place, name: str) -> SigningKey:
+    content = place.read(name).content
     try:
         key = load_pem_private_key(content, password=None)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -184,7 +226,7 @@ def _read_key(directory: int, name: str) -> SigningKey:
     if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
         raise BrokerMisconfigured(f"{name!r} is not a P-256 key: move it out and rotate")
     kid = thumbprint(key.public_key())
-    if name != f"{kid}.pem":
+    if not place.is_mount and name != f"{kid}.pem":
         raise BrokerMisconfigured(f"{name!r} does not have its thumbprint as name: rename it")
     return SigningKey(kid, key)
 

@@ -1,11 +1,17 @@
-"""Reading what a bundle holds, and nothing else, from a directory others may write to."""
+"""Reading what a bundle holds, and nothing else, from a directory others may write to.
+
+A ConfigMap that the kubelet mounts is read at its newest update, whole (credentials.mounted).
+"""
 
 import os
 import re
 import stat
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from credentials.base import BrokerMisconfigured
+from credentials.mounted import mounted
 from proxy.errors import PolicyInvalid
 
 MANIFEST = ".manifest"
@@ -21,7 +27,7 @@ _TEST_PACKAGE = re.compile(rb"^package\s+[\w.]+_test\s*$", re.MULTILINE)
 def read_bundle(source: Path) -> dict[str, bytes]:
     """Return the bundle's files by relative path: policies without their tests, data, manifest.
 
-    No link is followed below `source`. Raises PolicyInvalid.
+    No link is followed below `source`, but the kubelet's own. Raises PolicyInvalid.
     """
     files: dict[str, bytes] = {}
     total_bytes = 0
@@ -53,8 +59,30 @@ def belongs(path: str) -> bool:
 def _members(source: Path) -> Iterator[tuple[str, bytes]]:
     if not source.is_dir():
         raise PolicyInvalid(f"{source.name}: not a directory. Cure: check policy.bundle")
-    for place, folders, names, place_fd in os.fwalk(source, onerror=_raise):
-        relative = Path(place).relative_to(source)
+    with _top(source) as top:
+        yield from _below(top)
+
+
+@contextmanager
+def _top(source: Path) -> Iterator[int]:
+    """Open the directory that holds the files: the source itself, or the newest update of a mount.
+
+    Raises PolicyInvalid.
+    """
+    directory = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        with mounted(directory, source.name) as files:
+            yield directory if files is None else files
+    except BrokerMisconfigured as error:
+        problem, _, cure = str(error).partition(": ")
+        raise PolicyInvalid(f"{problem}. Cure: {cure}") from None
+    finally:
+        os.close(directory)
+
+
+def _below(top: int) -> Iterator[tuple[str, bytes]]:
+    for place, folders, names, place_fd in os.fwalk(".", onerror=_raise, dir_fd=top):
+        relative = Path(place)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in (*folders, *sorted(names)):
             mode = os.stat(name, dir_fd=place_fd, follow_symlinks=False).st_mode

@@ -5,6 +5,7 @@ import pytest
 
 from credentials.base import BrokerMisconfigured
 from credentials.private_file import MAX_BYTES, read_private, stamp_of
+from tests.harness.kubelet import FIRST, mount
 
 
 @pytest.fixture
@@ -69,3 +70,34 @@ def test_a_large_file_is_no_secret(file: Path) -> None:
     file.write_bytes(b"x" * (MAX_BYTES + 1))
     with pytest.raises(BrokerMisconfigured, match="larger than 8192 bytes"):
         read_private(file)
+
+
+def test_a_mounted_secret_is_read_when_links_are_admitted(tmp_path: Path) -> None:
+    """Its link leads into the newest update; root's file, readable by our group."""
+    mount(tmp_path / "secret", {"api-key": b"precious-value"})
+    assert read_private(tmp_path / "secret" / "api-key", links=True).content == b"precious-value"
+    with pytest.raises(BrokerMisconfigured, match="'api-key' cannot be read"):
+        read_private(tmp_path / "secret" / "api-key")
+
+
+def test_a_mounted_secret_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    """Inside the update no link is followed, wherever it leads."""
+    place = mount(tmp_path / "secret", {"api-key": b"precious-value"})
+    (place / FIRST / "api-key").unlink()
+    (place / FIRST / "api-key").symlink_to("/etc/hostname")
+    with pytest.raises(BrokerMisconfigured, match=r"'api-key' cannot be read .Too many levels"):
+        read_private(place / "api-key", links=True)
+
+
+def test_group_rights_are_for_mounts_only(file: Path) -> None:
+    """The same mode on a file that somebody laid there is one right too many."""
+    file.chmod(0o440)
+    with pytest.raises(BrokerMisconfigured, match="'api-key' is open to other users"):
+        read_private(file, links=True)
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path: Path) -> None:
+    """The text names the folder, not the whole path."""
+    with pytest.raises(BrokerMisconfigured, match=r"^'gone' cannot be read .No such file") as told:
+        read_private(tmp_path / "gone" / "api-key", links=True)
+    assert str(tmp_path) not in str(told.value)

@@ -9,6 +9,7 @@ import pytest
 from proxy.errors import PolicyInvalid
 from proxy.pdp import bundle_files
 from proxy.pdp.bundle_files import belongs, read_bundle
+from tests.harness.kubelet import CONFIG_MODE, FIRST, mount
 
 Written = Callable[[dict[str, str]], Path]
 
@@ -132,3 +133,29 @@ def test_what_cannot_be_read_is_told(written: Written, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(PolicyInvalid, match="rules: cannot be read"):
         read_bundle(source)
+
+
+def test_a_mounted_config_map_is_read_at_its_newest_update(tmp_path: Path) -> None:
+    """Folders are links into the update; nothing of the one before is read."""
+    place = mount(tmp_path / "policies", {"a.rego": b"package old"}, CONFIG_MODE)
+    newer = {"a.rego": b"package a", ".manifest": b"{}", "b/data.yaml": b"{}", "suites/a.yaml": b""}
+    mount(place, newer, CONFIG_MODE, generation="..2026_11_22_11_00_00.987654321")
+    wanted = {"a.rego": b"package a", ".manifest": b"{}", "b/data.yaml": b"{}"}
+    assert read_bundle(place) == wanted
+
+
+def test_a_link_inside_a_mount_is_refused(tmp_path: Path) -> None:
+    """No kubelet makes one there."""
+    place = mount(tmp_path / "policies", {"a.rego": b"package a"}, CONFIG_MODE)
+    (place / FIRST / "b.rego").symlink_to("a.rego")
+    with pytest.raises(PolicyInvalid, match=r"b\.rego: a symbolic link"):
+        read_bundle(place)
+
+
+def test_what_looks_like_a_mount_and_leads_out_is_refused(tmp_path: Path) -> None:
+    """The text has its cure, like that of any other bundle."""
+    place = mount(tmp_path / "policies", {"a.rego": b"package a"}, CONFIG_MODE)
+    (place / "..data").unlink()
+    (place / "..data").symlink_to("../elsewhere")
+    with pytest.raises(PolicyInvalid, match=r"no kubelet made\. Cure: put the files"):
+        read_bundle(place)
