@@ -10,7 +10,11 @@ from typing import Any
 
 import pytest
 
-_RANDOM = re.compile(r"dt[aos]_[A-Za-z0-9_-]{20,}|[A-Za-z0-9_-]{40,}|[0-9a-f]{32,}")
+from tests.harness.postgres import durable_postgres, postgres
+
+__all__ = ["durable_postgres", "postgres"]
+
+_RANDOM = re.compile(r"dt[aosx]_[A-Za-z0-9_-]{20,}|[A-Za-z0-9_-]{40,}|[0-9a-f]{32,}")
 
 
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:

@@ -11,6 +11,7 @@ from proxy.model.approval import Approval, ApprovalState, Binding, Ruling
 from proxy.model.finding import Alert
 from proxy.model.hook import HookKey
 from proxy.model.kill import KillEntry, KillOrder, KillVerdict, Scope
+from proxy.model.lease import Grant, Renewal
 from proxy.model.ledger import (
     Claim,
     DecisionRecord,
@@ -134,7 +135,10 @@ class Ledger(Protocol):
         ...
 
     async def open_intents_to_unknown(self, at: datetime) -> tuple[StepRow, ...]:
-        """On start: mark every open intent unknown and return them. Budgets stay held."""
+        """Mark open intents that nobody will settle unknown and return them; budgets stay held.
+
+        On start: its own, and those of replicas that have died since.
+        """
         ...
 
     async def steps(
@@ -208,6 +212,35 @@ class KillLog(Protocol):
         ...
 
 
+class KillLeases(Protocol):
+    """Who may start calls, as the kill log knows it; a holder is one process."""
+
+    async def renew(self, renewal: Renewal) -> Grant:
+        """Write that a holder lives, then answer with the log after the epoch it knows.
+
+        Every kill that was committed before it was asked is in it. It is a write, so a standby, or
+        an old primary whose commits nobody confirms any more, grants nothing. `remaining_s` is
+        infinite: the holder's own terms bound it.
+        """
+        ...
+
+    async def acknowledge(self, holder: str, epoch: int) -> None:
+        """Note that a holder obeys every kill up to this epoch."""
+        ...
+
+    async def leave(self, holder: str) -> None:
+        """Note that a holder starts nothing any more."""
+        ...
+
+    async def pushed(self, known: int) -> None:
+        """Return as soon as there is a newer epoch; waits for ever while there is none."""
+        ...
+
+    async def holders(self) -> dict[str, int]:
+        """Return the epoch each holder obeys, of those that asked within the last minute."""
+        ...
+
+
 class Outbox(Protocol):
     """Alerts until they are delivered: at least once, one id."""
 
@@ -228,11 +261,14 @@ class Outbox(Protocol):
         ...
 
 
-class Store(Sessions, Hooks, Ledger, Approvals, KillLog, Outbox, Protocol):
+class Store(Sessions, Hooks, Ledger, Approvals, KillLog, KillLeases, Outbox, Protocol):
     """All of the above, with a life."""
 
     async def open(self) -> None:
-        """Take the ledger exclusively and migrate it. Raises StoreInUse, SchemaNewer."""
+        """Take the ledger, exclusively where it cannot be shared.
+
+        Raises StoreInUse, SchemaNewer, StoreUnavailable.
+        """
         ...
 
     async def close(self) -> None:

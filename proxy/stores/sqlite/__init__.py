@@ -9,9 +9,8 @@ sessions    sessions and tokens; agents: locks, labels, dry-run toggles; view: f
 ledger      steps and audit records; intents: reserve and settle; budgets: points of risk
 hooks       sessions and tool uses by the names agents with hooks give them
 approvals   what operators are asked, what they said, and its one use
-kill_log    kills and lifts by epoch
+kill_log    kills and lifts by epoch; kill_leases: who holds one
 outbox      alerts until they are delivered
-rows        rows to frozen dataclasses and back
 """
 
 from proxy.stores.sqlite.store import SqliteStore

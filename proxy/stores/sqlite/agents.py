@@ -1,14 +1,11 @@
 """What follows an agent through all its sessions: locks, labels, dry-run toggles."""
 
-import json
 import sqlite3
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import datetime
 
-from proxy.model.kill import Scope, ScopeKind, scopes_of
-from proxy.model.session import Session
-from proxy.stores.sqlite.rows import micros, scope_key, scope_of
+from proxy.model.kill import Scope, ScopeKind
+from proxy.stores.rows import micros, scope_key, scope_of
 
 _LOCK_REASON = "SELECT reason FROM agent_locks WHERE tenant = ? AND agent = ?"
 _LOCK = """
@@ -26,13 +23,6 @@ ON CONFLICT (scope) DO UPDATE SET actor = excluded.actor, at = excluded.at
 """
 _TOGGLE_OFF = "DELETE FROM dry_run_toggles WHERE scope = ?"
 _TOGGLES = "SELECT scope FROM dry_run_toggles ORDER BY scope"
-_STANDING = """
-SELECT (SELECT reason FROM agent_locks WHERE tenant = ?1 AND agent = ?2),
-       (SELECT json_group_array(label) FROM agent_labels WHERE tenant = ?1 AND agent = ?2),
-       EXISTS (SELECT 1 FROM dry_run_toggles WHERE scope IN (?3, ?4, ?5, ?6)),
-       EXISTS (SELECT 1 FROM approvals
-               WHERE tenant = ?1 AND agent = ?2 AND expires_at > ?7 AND state <> 'used')
-"""
 
 
 def lock_reason(connection: sqlite3.Connection, tenant: str, agent: str) -> str | None:
@@ -76,22 +66,3 @@ def set_dry_run(
 def dry_run_scopes(connection: sqlite3.Connection) -> tuple[Scope, ...]:
     """Return the scopes whose toggle is on."""
     return tuple(scope_of(key) for (key,) in connection.execute(_TOGGLES).fetchall())
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """What follows an agent: why it is locked, its labels, its previews, its open approvals."""
-
-    locked: str | None
-    labels: tuple[str, ...]
-    dry_run: bool
-    approvals: bool
-
-
-def standing(connection: sqlite3.Connection, session: Session, at_us: int) -> Standing:
-    """Return how the agent of a session stands; dry run is that session's."""
-    tenant, agent = session.tenant, session.agent
-    scopes = map(scope_key, scopes_of(tenant, agent, session.id))
-    rows = connection.execute(_STANDING, (tenant, agent, *scopes, at_us)).fetchall()
-    ((reason, labels, dry_run, approvals),) = rows
-    return Standing(reason, tuple(json.loads(labels)), bool(dry_run), bool(approvals))

@@ -7,12 +7,11 @@ from datetime import datetime
 from functools import partial
 
 from proxy.model.approval import Approval, ApprovalState, Binding, Ruling
-from proxy.model.decision import Reason
 from proxy.model.ledger import Reservation
 from proxy.model.session import ALL_TENANTS
-from proxy.model.tool import Effect
+from proxy.stores.approval_rows import approval_of, approval_values
+from proxy.stores.rows import micros
 from proxy.stores.sqlite.database import Tables
-from proxy.stores.sqlite.rows import Row, micros, moment, scope_keys
 
 _STANDING = """
 SELECT * FROM approval_rows
@@ -54,7 +53,6 @@ WHERE seq = (SELECT seq FROM approval_rows
                    AND request_sha256 = :request_sha256 AND tool_pin = :tool_pin
                    AND policy_revision = :policy_revision AND overtaken = 0)
 """
-_ENDS = (ApprovalState.PENDING, ApprovalState.APPROVED)
 
 
 class ApprovalTables(Tables):
@@ -123,7 +121,7 @@ def _ask(connection: sqlite3.Connection, asked: Approval, cap: int) -> Approval 
     ((pending,),) = connection.execute(_COUNT_PENDING, owner).fetchall()
     if pending >= cap:
         return None
-    connection.execute(_INSERT, _values(asked))
+    connection.execute(_INSERT, approval_values(asked))
     return asked
 
 
@@ -156,53 +154,4 @@ def _found(
     connection: sqlite3.Connection, sql: str, asked: Mapping[str, object], at: datetime
 ) -> tuple[Approval, ...]:
     rows = connection.execute(sql, asked).fetchall()
-    return tuple(_approval_of(row, micros(at)) for row in rows)
-
-
-def _values(asked: Approval) -> Row:
-    """Return the values of a new approval, `approval_id` to `expires_at`, then its scopes."""
-    binding = asked.binding
-    return (
-        asked.id,
-        binding.tenant,
-        binding.agent,
-        binding.resource_id,
-        binding.request_sha256,
-        binding.tool_pin,
-        binding.policy_revision,
-        asked.session_id,
-        asked.epoch,
-        asked.effect,
-        asked.risk,
-        json.dumps([(given.id, given.message) for given in asked.reasons]),
-        asked.request,
-        micros(asked.asked_at),
-        micros(asked.expires_at),
-        scope_keys(asked.scopes),
-    )
-
-
-def _approval_of(row: Row, at_us: int) -> Approval:
-    """Return the approval of a row of `approval_rows`, in the state it is in at that time."""
-    _, approval_id, *bound = row[:8]
-    session_id, epoch, effect, risk, reasons, request, asked_at, expires_at = row[8:16]
-    decided_by, decided_at, note, written, overtaken = row[16:]
-    state = ApprovalState(written)
-    if state in _ENDS and (expires_at <= at_us or overtaken):
-        state = ApprovalState.EXPIRED
-    return Approval(
-        id=approval_id,
-        binding=Binding(*bound),
-        session_id=session_id,
-        epoch=epoch,
-        effect=Effect(effect),
-        risk=risk,
-        reasons=tuple(Reason(reason_id, message) for reason_id, message in json.loads(reasons)),
-        request=request,
-        asked_at=moment(asked_at),
-        expires_at=moment(expires_at),
-        state=state,
-        decided_by=decided_by,
-        decided_at=None if decided_at is None else moment(decided_at),
-        note=note,
-    )
+    return tuple(approval_of(row, micros(at)) for row in rows)

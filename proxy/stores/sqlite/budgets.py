@@ -1,8 +1,6 @@
 """Budgets in points of risk: used + held <= limit, checked where it is written.
 
-A fixed account counts for ever. A rolling one counts what was used in the last `window_s`
-seconds, in 60 buckets per window: a point is remembered for the window and at most one bucket
-more, never less. Buckets in the future, after a clock was set back, count too.
+A fixed account counts for ever in its row, a rolling one in buckets; see proxy.stores.accounts.
 """
 
 import json
@@ -10,23 +8,25 @@ import sqlite3
 from collections.abc import Sequence
 
 from proxy.model.ledger import Hold, IntentState
+from proxy.stores.accounts import are_sane, horizon_us, width_us
 
-MAX_POINTS = 1_000_000_000
-BUCKETS_PER_WINDOW = 60
-_SECOND_US = 1_000_000
-
-_FIXED = "SELECT used, held FROM accounts WHERE account = ?"
-_ROLLING = """
-SELECT (SELECT coalesce(sum(used), 0) FROM account_buckets
-        WHERE account_buckets.account = accounts.account AND bucket_at > ?), held
-FROM accounts WHERE account = ?
+_ROOM = """
+SELECT NOT EXISTS (
+    SELECT 1 FROM (SELECT value ->> 0 AS account, value ->> 1 AS risk, value ->> 2 AS most,
+                          value ->> 3 AS horizon
+                   FROM json_each(?)) AS hold
+    LEFT JOIN accounts ON accounts.account = hold.account
+    WHERE coalesce(CASE WHEN horizon IS NULL THEN used ELSE
+                   (SELECT sum(bucket.used) FROM account_buckets AS bucket
+                    WHERE bucket.account = hold.account AND bucket_at > horizon) END, 0)
+          + coalesce(held, 0) + risk > most)
 """
 _CHARGE = """
-INSERT INTO accounts (account, held) VALUES (?, ?)
+INSERT INTO accounts (account, held)
+SELECT value ->> 0, value ->> 1 FROM json_each(?) WHERE true
 ON CONFLICT (account) DO UPDATE SET held = held + excluded.held
 """
-_RELEASE = "UPDATE accounts SET held = held - ? WHERE account = ?"
-_SPEND_FIXED = "UPDATE accounts SET used = used + ? WHERE account = ?"
+_MOVE = "UPDATE accounts SET held = held - ?, used = used + ? WHERE account = ?"
 _SPEND_ROLLING = """
 UPDATE account_buckets SET used = used + ? WHERE account = ? AND bucket_at = ?
 """
@@ -34,41 +34,21 @@ _NEW_BUCKET = "INSERT INTO account_buckets (used, account, bucket_at) VALUES (?,
 _FORGET = "DELETE FROM account_buckets WHERE account = ? AND bucket_at <= ?"
 
 
-def session_account(session_id: str) -> str:
-    """Return the name of a session's account."""
-    return f"session:{session_id}"
-
-
-def agent_account(tenant: str, agent: str) -> str:
-    """Return the name of an agent's account."""
-    return f"agent:{tenant}/{agent}"
-
-
-def balance(
-    connection: sqlite3.Connection, account: str, window_s: int | None, at_us: int
-) -> tuple[int, int]:
-    """Return (used, held) of an account at a time."""
-    if window_s is None:
-        rows = connection.execute(_FIXED, (account,)).fetchall()
-    else:
-        rows = connection.execute(_ROLLING, (_horizon_us(window_s, at_us), account)).fetchall()
-    return rows[0] if rows else (0, 0)
-
-
 def have_room(connection: sqlite3.Connection, holds: Sequence[Hold], at_us: int) -> bool:
     """Whether every hold fits, and is a sane one: an absurd cost has no room anywhere."""
-    one_each = len({hold.account for hold in holds}) == len(holds)
-    return one_each and all(
-        _is_sane(hold)
-        and sum(balance(connection, hold.account, hold.window_s, at_us)) + hold.risk <= hold.limit
-        for hold in holds
-    )
+    if not are_sane(holds):
+        return False
+    asked = [(hold.account, hold.risk, hold.limit, _horizon(hold, at_us)) for hold in holds]
+    ((has_room,),) = connection.execute(_ROOM, (json.dumps(asked),)).fetchall()
+    return bool(has_room)
 
 
-def charge(connection: sqlite3.Connection, holds: Sequence[Hold]) -> None:
-    """Hold points; the caller has checked that there is room, and remembers the holds."""
-    for hold in holds:
-        connection.execute(_CHARGE, (hold.account, hold.risk))
+def charge(connection: sqlite3.Connection, holds: str) -> None:
+    """Hold points, `[account, risk, …]` of each in JSON, as the step remembers them.
+
+    The caller has checked that there is room.
+    """
+    connection.execute(_CHARGE, (holds,))
 
 
 def settle(connection: sqlite3.Connection, holds: str, state: IntentState, at_us: int) -> None:
@@ -80,32 +60,20 @@ def settle(connection: sqlite3.Connection, holds: str, state: IntentState, at_us
     if state is IntentState.UNKNOWN:
         return
     for account, risk, window_s in json.loads(holds):
-        connection.execute(_RELEASE, (risk, account))
-        if state is IntentState.DONE:
-            _spend(connection, account, risk, window_s, at_us)
+        used = risk if state is IntentState.DONE else 0
+        connection.execute(_MOVE, (risk, used if window_s is None else 0, account))
+        if used and window_s is not None:
+            _spend(connection, account, used, window_s, at_us)
 
 
 def _spend(
-    connection: sqlite3.Connection, account: str, risk: int, window_s: int | None, at_us: int
+    connection: sqlite3.Connection, account: str, risk: int, window_s: int, at_us: int
 ) -> None:
-    if window_s is None:
-        connection.execute(_SPEND_FIXED, (risk, account))
-        return
-    spent = (risk, account, at_us - at_us % _width_us(window_s))
+    spent = (risk, account, at_us - at_us % width_us(window_s))
     if connection.execute(_SPEND_ROLLING, spent).rowcount == 0:
         connection.execute(_NEW_BUCKET, spent)
-        connection.execute(_FORGET, (account, _horizon_us(window_s, at_us)))
+        connection.execute(_FORGET, (account, horizon_us(window_s, at_us)))
 
 
-def _is_sane(hold: Hold) -> bool:
-    whole = all(type(points) is int for points in (hold.risk, hold.limit, hold.window_s or 0))
-    return whole and 0 <= hold.risk <= MAX_POINTS and (hold.window_s is None or hold.window_s > 0)
-
-
-def _width_us(window_s: int) -> int:
-    return window_s * _SECOND_US // BUCKETS_PER_WINDOW
-
-
-def _horizon_us(window_s: int, at_us: int) -> int:
-    """Return the start of the newest bucket that no longer counts."""
-    return at_us - window_s * _SECOND_US - _width_us(window_s)
+def _horizon(hold: Hold, at_us: int) -> int | None:
+    return None if hold.window_s is None else horizon_us(hold.window_s, at_us)

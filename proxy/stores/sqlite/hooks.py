@@ -7,9 +7,9 @@ from functools import partial
 from proxy.errors import Refused
 from proxy.model.hook import HookKey
 from proxy.model.session import Session
+from proxy.stores.rows import micros, session_of
 from proxy.stores.sqlite import sessions
 from proxy.stores.sqlite.database import Tables
-from proxy.stores.sqlite.rows import micros, session_of
 
 IDLE = timedelta(hours=1)
 KEPT = timedelta(hours=24)

@@ -13,8 +13,7 @@ from proxy.model.ledger import (
     ReserveStatus,
     Settlement,
 )
-from proxy.stores.sqlite import agents, approvals, budgets
-from proxy.stores.sqlite.rows import (
+from proxy.stores.rows import (
     credential_values,
     decision_values,
     hold_values,
@@ -22,6 +21,7 @@ from proxy.stores.sqlite.rows import (
     micros,
     scope_keys,
 )
+from proxy.stores.sqlite import agents, approvals, budgets
 
 _CLAIMED = """
 SELECT request_sha256, state, number, answer FROM steps
@@ -56,11 +56,12 @@ VALUES (?, ?, ?, ?, ?, ?, 'pending')
 """
 _END_CREDENTIAL = "UPDATE credentials SET state = 'ended' WHERE step = ?"
 _SEND = "UPDATE steps SET state = 'sending' WHERE step_id = ? AND state = 'intent'"
-_STEP = "SELECT state, seq, tenant, agent, holds FROM steps WHERE step_id = ?"
 _SETTLE = """
-UPDATE steps SET state = ?, detail = ?, settled_at = ?,
-                 answer = CASE WHEN idempotency_key IS NOT NULL THEN coalesce(?, answer) END
-WHERE seq = ?
+UPDATE steps SET state = :state, detail = :detail, settled_at = :at,
+                 answer = CASE WHEN idempotency_key IS NOT NULL THEN coalesce(:answer, answer) END
+WHERE step_id = :step AND state <> 'done' AND state <> 'failed' AND (state <> :state OR :spent)
+RETURNING seq, tenant, agent, holds,
+          EXISTS (SELECT 1 FROM credentials WHERE credentials.step = steps.seq)
 """
 _SPENT = "UPDATE steps SET holds = '[]' WHERE seq = ?"
 _FINAL = (IntentState.DONE, IntentState.FAILED)
@@ -107,21 +108,23 @@ def settle(connection: sqlite3.Connection, settlement: Settlement) -> None:
     """
     if settlement.state not in _SETTLED:
         raise ValueError("A step is settled as done, failed or unknown.")
-    rows = connection.execute(_STEP, (settlement.step_id,)).fetchall()
-    if not rows or rows[0][0] in _FINAL:
-        return
-    if rows[0][0] == settlement.state and not settlement.spent:
-        return
-    ((_state, step, tenant, agent, holds),) = rows
     at_us = micros(settlement.at)
-    outcome = (settlement.state, settlement.detail, at_us, settlement.answer)
-    connection.execute(_SETTLE, (*outcome, step))
-    spends = IntentState.DONE if settlement.spent else settlement.state
-    budgets.settle(connection, holds, spends, at_us)
-    if settlement.spent:
-        connection.execute(_SPENT, (step,))
-    agents.add_labels(connection, tenant, agent, settlement.labels)
-    connection.execute(_END_CREDENTIAL, (step,))
+    observed = {
+        "step": settlement.step_id,
+        "state": settlement.state,
+        "detail": settlement.detail,
+        "at": at_us,
+        "answer": settlement.answer,
+        "spent": settlement.spent,
+    }
+    for step, tenant, agent, holds, has_lease in connection.execute(_SETTLE, observed).fetchall():
+        spends = IntentState.DONE if settlement.spent else settlement.state
+        budgets.settle(connection, holds, spends, at_us)
+        if settlement.spent:
+            connection.execute(_SPENT, (step,))
+        agents.add_labels(connection, tenant, agent, settlement.labels)
+        if has_lease:
+            connection.execute(_END_CREDENTIAL, (step,))
 
 
 def claimed(
@@ -172,6 +175,7 @@ def _admit(connection: sqlite3.Connection, reservation: Reservation) -> tuple[Re
 
 def _write(connection: sqlite3.Connection, reservation: Reservation, number: int) -> None:
     intent, decision, claim = reservation.intent, reservation.decision, reservation.claim
+    holds = hold_values(reservation.holds)
     step = connection.execute(
         _INSERT_STEP,
         (
@@ -181,13 +185,13 @@ def _write(connection: sqlite3.Connection, reservation: Reservation, number: int
             decision.risk,
             claim.key if claim else None,
             claim.request_sha256 if claim else None,
-            hold_values(reservation.holds),
+            holds,
             number,
         ),
     ).lastrowid
     if not record(connection, decision):
         raise StoreUnavailable("The decision was recorded before; it reserves nothing again.")
-    budgets.charge(connection, reservation.holds)
+    budgets.charge(connection, holds)
     agents.add_labels(connection, intent.tenant, intent.agent, reservation.labels)
     if reservation.credential is not None:
         connection.execute(_INSERT_CREDENTIAL, (step, *credential_values(reservation.credential)))

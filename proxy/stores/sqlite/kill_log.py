@@ -4,8 +4,8 @@ import sqlite3
 from functools import partial
 
 from proxy.model.kill import KillAction, KillEntry, KillOrder, KillVerdict
+from proxy.stores.rows import entry_of, order_values, scope_key
 from proxy.stores.sqlite.database import Tables
-from proxy.stores.sqlite.rows import entry_of, order_values, scope_key
 
 _COLUMNS_BY_ORDER = """
 SELECT epoch, order_id, action, scopes, actor, reason, at, lifts FROM kills WHERE order_id = ?

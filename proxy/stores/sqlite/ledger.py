@@ -17,9 +17,9 @@ from proxy.model.ledger import (
     StepRow,
 )
 from proxy.model.session import ALL_TENANTS, Session
+from proxy.stores.rows import decision_of, micros, step_of
 from proxy.stores.sqlite import intents
 from proxy.stores.sqlite.database import Tables
-from proxy.stores.sqlite.rows import decision_of, micros, step_of
 
 STOPPED = "the gateway stopped before the outcome was known"
 

@@ -5,8 +5,8 @@ from datetime import datetime
 from functools import partial
 
 from proxy.model.finding import Alert
+from proxy.stores.rows import Row, alert_of, alert_values, micros
 from proxy.stores.sqlite.database import Tables
-from proxy.stores.sqlite.rows import Row, alert_of, alert_values, micros
 
 _INSERT = """
 INSERT INTO alerts (alert_id, at, kind, severity, message, tenant, agent, session_id, step_id)

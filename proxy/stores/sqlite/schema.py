@@ -8,6 +8,7 @@ from importlib import resources
 from pathlib import Path
 
 from proxy.errors import SchemaNewer, StoreUnavailable
+from proxy.stores.schema_state import SchemaState
 from proxy.stores.sqlite.files import create_private, sync_directory
 
 APPLICATION_ID = 0x44544E54  # "DTNT" in the file's header, set by the first migration
@@ -45,6 +46,22 @@ def version_of(connection: sqlite3.Connection) -> int:
     if not empty and (version == 0 or application != APPLICATION_ID):
         raise StoreUnavailable("The file is a database of another program; name another file.")
     return version
+
+
+def state_of(path: Path) -> SchemaState:
+    """Return the state of a ledger's file, changing nothing; a running gateway may have it.
+
+    Raises StoreUnavailable.
+    """
+    newest = shipped()[-1].version
+    if not path.exists():
+        return SchemaState(0, 0, newest)
+    try:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True)) as connection:
+            found = version_of(connection)
+    except sqlite3.Error as error:
+        raise StoreUnavailable(f"The ledger {path} cannot be read: {error}.") from error
+    return SchemaState(found, found, newest)
 
 
 def migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[Migration]) -> None:

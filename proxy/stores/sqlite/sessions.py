@@ -11,9 +11,9 @@ from proxy.errors import Refused
 from proxy.model.kill import Scope
 from proxy.model.ledger import Limits
 from proxy.model.session import ALL_TENANTS, Session, SessionView
+from proxy.stores.rows import micros, session_of, session_values
 from proxy.stores.sqlite import agents
 from proxy.stores.sqlite.database import Database, Tables
-from proxy.stores.sqlite.rows import micros, session_of, session_values
 from proxy.stores.sqlite.view import view
 
 MAX_CACHED_TOKENS = 10_000

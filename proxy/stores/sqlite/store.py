@@ -6,7 +6,7 @@ from pathlib import Path
 from proxy.stores.sqlite.approvals import ApprovalTables
 from proxy.stores.sqlite.database import Database
 from proxy.stores.sqlite.hooks import HookTables
-from proxy.stores.sqlite.kill_log import KillTables
+from proxy.stores.sqlite.kill_leases import LeaseTables
 from proxy.stores.sqlite.ledger import LedgerTables
 from proxy.stores.sqlite.outbox import OutboxTables
 from proxy.stores.sqlite.sessions import SessionTables
@@ -15,7 +15,7 @@ _BEAT = "UPDATE pulse SET beats = beats + 1 WHERE id = 1"
 
 
 class SqliteStore(
-    SessionTables, HookTables, LedgerTables, ApprovalTables, KillTables, OutboxTables
+    SessionTables, HookTables, LedgerTables, ApprovalTables, LeaseTables, OutboxTables
 ):
     """The embedded ledger, for exactly one process and one event loop.
 

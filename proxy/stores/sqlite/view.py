@@ -1,24 +1,35 @@
-"""What a decision needs to know of a session and its agent: a few indexed point reads."""
+"""What a decision needs to know of a session and its agent, in one statement: one snapshot."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from datetime import datetime
 
-from proxy.model.decision import Verdict
-from proxy.model.ledger import Limits, Outcome
-from proxy.model.session import BudgetView, RecentStep, Session, SessionView
-from proxy.stores.sqlite import agents, budgets
-from proxy.stores.sqlite.rows import Row, micros
+from pydantic_core import from_json
+
+from proxy.model.kill import scopes_of
+from proxy.model.ledger import Limits
+from proxy.model.session import BudgetView, Session, SessionView
+from proxy.stores.accounts import agent_account, horizon_us, session_account
+from proxy.stores.rows import micros, recent_of, scope_key
 
 RECENT_STEPS = 10
 
-_LAST_STEPS = """
-SELECT number, step_id, state FROM steps WHERE session_id = ? ORDER BY number DESC LIMIT ?
-"""
-_LAST_DECISIONS = """
-SELECT step_id, resource_id, verdict, dry_run FROM decisions
-WHERE session_id = ? ORDER BY seq DESC LIMIT ?
+# Each part is a few rows by an index; the lists of steps and decisions are read from theirs alone.
+_VIEW = """
+SELECT (SELECT reason FROM agent_locks WHERE tenant = ?1 AND agent = ?2),
+       (SELECT json_group_array(label) FROM agent_labels WHERE tenant = ?1 AND agent = ?2),
+       EXISTS (SELECT 1 FROM dry_run_toggles WHERE scope IN (?3, ?4, ?5, ?6)),
+       EXISTS (SELECT 1 FROM approvals
+               WHERE tenant = ?1 AND agent = ?2 AND expires_at > ?7 AND state <> 'used'),
+       (SELECT used FROM accounts WHERE account = ?8),
+       (SELECT held FROM accounts WHERE account = ?8),
+       (SELECT sum(used) FROM account_buckets WHERE account = ?9 AND bucket_at > ?10),
+       (SELECT held FROM accounts WHERE account = ?9),
+       (SELECT json_group_array(json_array(number, step_id, state))
+        FROM (SELECT number, step_id, state FROM steps
+              WHERE session_id = ?11 ORDER BY number DESC LIMIT ?12)),
+       (SELECT json_group_array(json_array(step_id, resource_id, verdict, dry_run))
+        FROM (SELECT step_id, resource_id, verdict, dry_run FROM decisions
+              WHERE session_id = ?11 ORDER BY seq DESC LIMIT ?12))
 """
 
 
@@ -27,53 +38,29 @@ def view(
 ) -> SessionView:
     """Return the view of a session at a time; `recent` is oldest first, refusals included.
 
-    The session's limit is its own `risk_limit`, the agent's comes from `limits`. All of it is one
-    snapshot.
+    The session's limit is its own `risk_limit`, the agent's comes from `limits`; dry run is that
+    session's.
     """
-    tenant, agent = session.tenant, session.agent
-    at_us = micros(at)
-    with _snapshot(connection):
-        standing = agents.standing(connection, session, at_us)
-        own = budgets.balance(connection, budgets.session_account(session.id), None, at_us)
-        rolling = budgets.agent_account(tenant, agent)
-        shared = budgets.balance(connection, rolling, limits.window_s, at_us)
-        steps = connection.execute(_LAST_STEPS, (session.id, RECENT_STEPS)).fetchall()
-        decisions = connection.execute(_LAST_DECISIONS, (session.id, RECENT_STEPS)).fetchall()
+    tenant, agent, at_us = session.tenant, session.agent, micros(at)
+    own, shared = session_account(session.id), agent_account(tenant, agent)
+    asked = (
+        *(tenant, agent),
+        *map(scope_key, scopes_of(tenant, agent, session.id)),
+        *(at_us, own, shared, horizon_us(limits.window_s, at_us), session.id, RECENT_STEPS),
+    )
+    ((locked, labels, dry_run, approvals, *points, last_steps, last_decisions),) = (
+        connection.execute(_VIEW, asked).fetchall()
+    )
+    used, held, agent_used, agent_held = (known or 0 for known in points)
+    steps = from_json(last_steps)
     return SessionView(
         session=session,
         step=steps[0][0] + 1 if steps else 1,
-        budget=BudgetView(session.risk_limit, *own),
-        agent_budget=BudgetView(limits.agent_risk, *shared),
-        labels=standing.labels,
-        locked=standing.locked,
-        dry_run=standing.dry_run,
-        approvals=standing.approvals,
-        recent=_recent(steps, decisions),
+        budget=BudgetView(session.risk_limit, used, held),
+        agent_budget=BudgetView(limits.agent_risk, agent_used, agent_held),
+        labels=tuple(from_json(labels)),
+        locked=locked,
+        dry_run=bool(dry_run),
+        approvals=bool(approvals),
+        recent=recent_of(steps, from_json(last_decisions)),
     )
-
-
-@contextmanager
-def _snapshot(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN")
-    try:
-        yield
-    finally:
-        connection.execute("COMMIT")
-
-
-def _recent(steps: Sequence[Row], decisions: Sequence[Row]) -> tuple[RecentStep, ...]:
-    """Join decisions and steps, newest first both; a step and its decision are written together."""
-    states = {step_id: state for _number, step_id, state in steps}
-    return tuple(
-        RecentStep(tool, verdict, states.get(step_id) or _outcome_without_step(verdict, dry_run))
-        for step_id, tool, verdict, dry_run in reversed(decisions)
-    )
-
-
-def _outcome_without_step(verdict: str, dry_run: int) -> str:
-    """Return what became of a decision that reserved nothing, so nothing was sent."""
-    if verdict != Verdict.DENY and dry_run:
-        return Outcome.DRY_RUN
-    if verdict == Verdict.ALLOW:
-        return Outcome.PERMITTED
-    return Outcome.PENDING_APPROVAL if verdict == Verdict.HOLD else Outcome.DENIED

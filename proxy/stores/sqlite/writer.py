@@ -1,6 +1,6 @@
 """The one thread that writes.
 
-Callers queue operations; the thread runs all that wait, each in its own savepoint, inside one
+Callers queue operations; the thread runs all that wait, each undone by itself, inside one
 transaction, and wakes the callers after the commit. One fsync is shared by everybody in the
 batch, and nobody is told of a write that is not on the disk.
 """
@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -21,6 +22,7 @@ T = TypeVar("T")
 Operation = Callable[[sqlite3.Connection], T]
 """What runs on a connection: any number of statements, no BEGIN, COMMIT or ROLLBACK."""
 
+_BEGIN = "BEGIN IMMEDIATE"
 _REFUSED_BY_SQLITE = (sqlite3.Error, OverflowError, UnicodeEncodeError)
 
 
@@ -42,14 +44,19 @@ class _Job:
 
 
 class _Savepoint:
-    """What an operation raises undoes its own writes and nobody else's."""
+    """What an operation raises undoes its own writes and nobody else's.
 
-    def __init__(self, connection: sqlite3.Connection, job: _Job) -> None:
+    The first of a batch needs no savepoint: to undo it is to begin the transaction again.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, job: _Job, *, is_first: bool) -> None:
         self._connection = connection
         self._job = job
+        self._is_first = is_first
 
     def __enter__(self) -> None:
-        self._connection.execute("SAVEPOINT operation")
+        if not self._is_first:
+            self._connection.execute("SAVEPOINT operation")
 
     def __exit__(
         self,
@@ -57,14 +64,24 @@ class _Savepoint:
         error: BaseException | None,
         _traceback: TracebackType | None,
     ) -> bool:
+        if not self._connection.in_transaction:
+            # It ended the transaction, or SQLite did, as on a full disk: the whole batch is lost.
+            said = _said(error) if error else "an operation ended the transaction"
+            raise sqlite3.OperationalError(said) from error
         if error is not None:
-            if not self._connection.in_transaction:
-                # SQLite rolled back everything, as on a full disk: the whole batch is lost.
-                raise sqlite3.OperationalError(_said(error)) from error
-            self._connection.execute("ROLLBACK TO operation")
+            self._undo()
             self._job.error = _as_unavailable(error)
-        self._connection.execute("RELEASE operation")
+        elif not self._is_first:
+            self._connection.execute("RELEASE operation")
         return isinstance(error, Exception)
+
+    def _undo(self) -> None:
+        if self._is_first:
+            self._connection.rollback()
+            self._connection.execute(_BEGIN)
+        else:
+            self._connection.execute("ROLLBACK TO operation")
+            self._connection.execute("RELEASE operation")
 
 
 class Writer:
@@ -83,7 +100,9 @@ class Writer:
         self._max_queued = max_queued
         self._urgent: deque[_Job] = deque()
         self._queued: deque[_Job] = deque()
-        self._bell = threading.Condition()
+        self._bell: SimpleQueue[None] = (
+            SimpleQueue()
+        )  # it wakes the thread, the lanes have the work
         self._closing = False
         self._loop = asyncio.get_running_loop()
         self._thread = threading.Thread(target=self._work, name="ledger-writer", daemon=True)
@@ -102,17 +121,15 @@ class Writer:
         if not urgent and len(self._queued) >= self._max_queued:
             raise StoreUnavailable("Too many writes are waiting for the disk; try again.")
         job = _Job(operation, self._loop.create_future())
-        with self._bell:
-            (self._urgent if urgent else self._queued).append(job)
-            self._bell.notify()
+        (self._urgent if urgent else self._queued).append(job)
+        self._bell.put(None)
         result: T = await job.done
         return result
 
     async def stop(self) -> None:
         """Finish what is queued and end the thread."""
-        with self._bell:
-            self._closing = True
-            self._bell.notify()
+        self._closing = True
+        self._bell.put(None)
         await asyncio.to_thread(self._thread.join)
 
     def _work(self) -> None:
@@ -123,15 +140,14 @@ class Writer:
                 self._loop.call_soon_threadsafe(_wake, finished)
 
     def _wait_for_work(self) -> bool:
-        with self._bell:
-            while not (self._urgent or self._queued or self._closing):
-                self._bell.wait()
-            return bool(self._urgent or self._queued)
+        while not (self._urgent or self._queued or self._closing):
+            self._bell.get()
+        return bool(self._urgent or self._queued)
 
     def _commit_batch(self) -> list[_Job]:
         batch: list[_Job] = []
         try:
-            self._connection.execute("BEGIN IMMEDIATE")
+            self._connection.execute(_BEGIN)
             self._run_operations(batch)
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:
@@ -145,7 +161,7 @@ class Writer:
                 break
             job = lane.popleft()
             batch.append(job)
-            with _Savepoint(self._connection, job):
+            with _Savepoint(self._connection, job, is_first=len(batch) == 1):
                 job.result = job.operation(self._connection)
 
     def _give_up(self, batch: list[_Job], error: sqlite3.Error) -> None:

@@ -79,6 +79,18 @@ async def test_a_changed_list_reaches_who_watches(talker: Talker) -> None:
     await talker.upstream.forget("changed")
 
 
+async def test_a_change_right_after_the_watch_began_is_heard(talker: Talker) -> None:
+    """Who is told that it watches does so, also where nothing else waits for its stream."""
+    one, other = Client(Era.HANDSHAKE, "instant"), Client(Era.HANDSHAKE, "other")
+    await talker.call("resources/subscribe", one, uri="note://e")
+    await talker.text("ready", other)
+    async with talker.upstream.watch("instant") as notifications:
+        await talker.text("touch", other, uri="note://e")
+        await heard(notifications, UPDATED)
+    await talker.upstream.forget("instant")
+    await talker.upstream.forget("other")
+
+
 async def test_who_does_not_watch_costs_nothing(talker: Talker) -> None:
     """What nobody listens to is dropped."""
     client = Client(Era.STATELESS, "nobody")

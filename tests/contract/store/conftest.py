@@ -8,12 +8,17 @@ import pytest
 from proxy.model.session import Session
 from proxy.stores.base import Store
 from tests.harness.ledger import session
-from tests.harness.stores import STORES, Place
+from tests.harness.stores import STORES, Place, Places
 
 
 @pytest.fixture(params=sorted(STORES))
-def place(request: pytest.FixtureRequest, tmp_path: Path) -> Place:
-    return Place(request.param, tmp_path / "ledger" / "detent.db")
+def places(request: pytest.FixtureRequest, tmp_path: Path) -> Places:
+    return Places(request.param, tmp_path, request)
+
+
+@pytest.fixture
+def place(places: Places) -> Place:
+    return places.new()
 
 
 @pytest.fixture

@@ -1,9 +1,7 @@
 """Any order of asking, deciding, using, killing, lifting and waiting against a small pure model."""
 
 import asyncio
-import tempfile
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -23,7 +21,7 @@ from proxy.model.ledger import ReserveStatus
 from proxy.stores.base import Store
 from tests.harness.approving import BINDING, LIFETIME_S, OTHERS, question, reservation
 from tests.harness.ledger import Call, after, kill, lift, session
-from tests.harness.stores import STORES
+from tests.harness.stores import Places
 
 BINDINGS = (BINDING, OTHERS["arguments"], OTHERS["policy"])
 SCOPES = (GLOBAL, Scope(ScopeKind.AGENT, "acme/loop"), Scope(ScopeKind.TENANT, "globex"))
@@ -42,14 +40,13 @@ class Known:
 class Approvals(RuleBasedStateMachine):
     """The store beside the model; what they answer must agree."""
 
-    kind = ""
+    places: Places
 
     @initialize()
     def begin(self) -> None:
         """Start empty, with one session."""
-        self.folder = tempfile.TemporaryDirectory()
         self.runner = asyncio.Runner()
-        self.store: Store = STORES[self.kind](Path(self.folder.name) / "detent.db")
+        self.store: Store = self.places.new().store()
         self.runner.run(self.store.open())
         day = session(expires_at=after(10**6))
         self.runner.run(self.store.open_session(day, None, 10))
@@ -61,7 +58,6 @@ class Approvals(RuleBasedStateMachine):
         if hasattr(self, "store"):
             self.runner.run(self.store.close())
             self.runner.close()
-            self.folder.cleanup()
 
     def live(self, one: Known) -> bool:
         """Whether its time is not over and nothing overtook it."""
@@ -153,15 +149,14 @@ class Approvals(RuleBasedStateMachine):
             assert found.state is (ApprovalState.USED if one.uses else expected)
 
 
-@pytest.mark.parametrize("kind", sorted(STORES))
 @pytest.mark.parametrize(
     "examples",
     [20, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
     ids=["sample", "whole"],
 )
-def test_the_store_and_the_model_agree(kind: str, examples: int) -> None:
+def test_the_store_and_the_model_agree(places: Places, examples: int) -> None:
     """In every order hypothesis finds."""
-    machine = type("Machine", (Approvals,), {"kind": kind})
+    machine = type("Machine", (Approvals,), {"places": places})
     run_state_machine_as_test(
         machine,
         settings=settings(

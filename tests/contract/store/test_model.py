@@ -1,9 +1,7 @@
 """Any order of reserve, settle, kill, lift and crash against a small pure model."""
 
 import asyncio
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -22,7 +20,7 @@ from proxy.model.ledger import IntentState, ReserveStatus
 from proxy.model.session import BudgetView, Session
 from proxy.stores.base import Store
 from tests.harness.ledger import LIMITS, NOW, Call, kill, lift, session, settled
-from tests.harness.stores import STORES
+from tests.harness.stores import Place, Places
 
 AGENT_LIMIT = 40
 SESSIONS = (session("ses1", risk_limit=25), session("ses2", risk_limit=30))
@@ -49,12 +47,12 @@ class ModelStep:
 class Ledger(RuleBasedStateMachine):
     """The store beside the model; what they answer must agree."""
 
-    kind = ""
+    places: Places
 
     @initialize()
     def begin(self) -> None:
         """Start empty, with two sessions of one agent."""
-        self.folder = tempfile.TemporaryDirectory()
+        self.place: Place = self.places.new()
         self.runner = asyncio.Runner()
         self.steps: dict[str, ModelStep] = {}
         self.kills: list[KillEntry] = []
@@ -64,7 +62,7 @@ class Ledger(RuleBasedStateMachine):
 
     def open_store(self) -> None:
         """Open the store where it lies."""
-        self.store: Store = STORES[self.kind](Path(self.folder.name) / "detent.db")
+        self.store: Store = self.place.store()
         self.runner.run(self.store.open())
 
     def teardown(self) -> None:
@@ -72,7 +70,6 @@ class Ledger(RuleBasedStateMachine):
         if hasattr(self, "store"):
             self.runner.run(self.store.close())
             self.runner.close()
-            self.folder.cleanup()
 
     def budget(self, owner: Session | None) -> tuple[int, int]:
         """Return (used, held) of a session, or of the agent."""
@@ -190,15 +187,14 @@ def replayed(earlier: ModelStep, call: Call) -> ReserveStatus:
     return ReserveStatus.REPLAY if final or told else ReserveStatus.RUNNING
 
 
-@pytest.mark.parametrize("kind", sorted(STORES))
 @pytest.mark.parametrize(
     "examples",
     [20, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(900)])],
     ids=["sample", "whole"],
 )
-def test_the_store_and_the_model_agree(kind: str, examples: int) -> None:
+def test_the_store_and_the_model_agree(places: Places, examples: int) -> None:
     """In every order hypothesis finds."""
-    machine = type("Machine", (Ledger,), {"kind": kind})
+    machine = type("Machine", (Ledger,), {"places": places})
     run_state_machine_as_test(
         machine,
         settings=settings(

@@ -54,6 +54,23 @@ async def test_steps_are_numbered_within_their_session(store: Store, opened: Ses
     assert numbers == [1, 2, 1, 0, 3]
 
 
+async def test_a_further_round_has_the_number_of_its_first(store: Store, opened: Session) -> None:
+    """When that is a step of the same session; of another one it is a step like any."""
+    other = await store.open_session(session("ses2"), None, 10)
+    await store.reserve(Call("s1", opened, risk=1).reservation())
+    await store.reserve(Call("s2", opened, risk=1).reservation())
+
+    async def number(step: str, owner: Session, continues: str) -> int:
+        asked = Call(step, owner, risk=1).reservation()
+        intent = replace(asked.intent, continues=continues)
+        return (await store.reserve(replace(asked, intent=intent))).number
+
+    assert await number("s3", opened, "s1") == 1
+    assert await number("s4", other, "s1") == 1
+    assert await number("s5", other, "s2") == 2
+    assert await number("s6", opened, "unknown") == 3
+
+
 async def test_concurrent_reservations_get_different_numbers(store: Store, opened: Session) -> None:
     """Fifty at once are fifty steps, 1 to 50."""
     calls = [Call(f"stp{n}", opened, risk=1) for n in range(50)]

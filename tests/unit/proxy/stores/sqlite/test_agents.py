@@ -5,21 +5,24 @@ import sqlite3
 import pytest
 
 from proxy.model.kill import GLOBAL, Scope, ScopeKind, scopes_of
+from proxy.model.session import BudgetView, SessionView
 from proxy.stores.sqlite import agents
-from proxy.stores.sqlite.rows import micros
-from tests.harness.ledger import NOW, session
+from proxy.stores.sqlite.view import view
+from tests.harness.ledger import LIMITS, NOW, session
 
 SCOPES = scopes_of("acme", "loop", "ses1")
 
 
-def standing(connection: sqlite3.Connection) -> agents.Standing:
+def standing(connection: sqlite3.Connection) -> SessionView:
     """Return how the agent stands at NOW."""
-    return agents.standing(connection, session(), micros(NOW))
+    return view(connection, session(), LIMITS, NOW)
 
 
 def test_an_agent_stands_free_at_first(connection: sqlite3.Connection) -> None:
     """Not locked, no labels, no dry run."""
-    assert standing(connection) == agents.Standing(None, (), False, False)
+    assert standing(connection) == SessionView(
+        session(), 1, BudgetView(LIMITS.session_risk), BudgetView(LIMITS.agent_risk)
+    )
     assert agents.lock_reason(connection, "acme", "loop") is None
 
 

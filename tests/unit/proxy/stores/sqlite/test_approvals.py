@@ -4,6 +4,7 @@ import sqlite3
 
 import pytest
 
+from proxy.stores.approval_rows import approval_values
 from proxy.stores.sqlite import approvals
 from tests.harness.approving import BINDING, question
 from tests.harness.ledger import NOW
@@ -35,7 +36,7 @@ def test_a_row_is_found_by_its_index(
 
 def test_a_state_that_nobody_knows_is_not_stored(connection: sqlite3.Connection) -> None:
     """The table itself refuses it, and a use without its step."""
-    connection.execute(approvals._INSERT, approvals._values(question()))
+    connection.execute(approvals._INSERT, approval_values(question()))
     for change in ("state = 'void'", "state = 'used'", "state = 'approved'"):
         with pytest.raises(sqlite3.IntegrityError):
             connection.execute(f"UPDATE approvals SET {change}")  # noqa: S608 - of this test

@@ -6,16 +6,18 @@ import pytest
 
 from proxy.errors import StoreUnavailable
 from proxy.model.ledger import IntentState, Reserved, ReserveStatus
-from proxy.stores.sqlite import intents
-from proxy.stores.sqlite.rows import session_values
+from proxy.stores.rows import session_values
+from proxy.stores.sqlite import budgets, intents
 from proxy.stores.sqlite.sessions import _INSERT
 from tests.harness.ledger import Call, session, settled
 
 NAMES = ("session", "continues", "tenant", "agent", "at", "epoch", "scopes")
+OBSERVED = ("step", "state", "detail", "at", "answer", "spent")
 POINT_READS = {
     "gate": (intents._GATE, dict.fromkeys(NAMES, "[]")),
     "claimed": (intents._CLAIMED, ("",) * 4),
-    "step": (intents._STEP, ("",)),
+    "settle": (intents._SETTLE, dict.fromkeys(OBSERVED, "")),
+    "room": (budgets._ROOM, ("[]",)),
 }
 
 
@@ -36,7 +38,7 @@ def test_every_read_uses_an_index(
     """Reserving costs the same in a large ledger: only the given scopes are gone through."""
     plan = connection.execute(f"EXPLAIN QUERY PLAN {sql}", values).fetchall()
     scans = {detail.partition(" VIRTUAL")[0] for *_, detail in plan if detail.startswith("SCAN")}
-    assert scans <= {"SCAN CONSTANT ROW", "SCAN asked"}
+    assert scans <= {"SCAN CONSTANT ROW", "SCAN asked", "SCAN json_each"}
 
 
 @pytest.mark.parametrize("state", [IntentState.DONE, IntentState.FAILED, IntentState.UNKNOWN])
@@ -58,6 +60,17 @@ def test_an_answer_is_kept_for_keyed_steps_only(
     intents.reserve(connection, Call(key=key).reservation())
     intents.settle(connection, settled(answer=b"{}"))
     assert connection.execute("SELECT answer FROM steps").fetchall() == [(kept,)]
+
+
+def test_a_call_is_nine_statements_beside_two_commits(connection: sqlite3.Connection) -> None:
+    """Gate, room, step, decision and holds; outcome, two accounts and a bucket."""
+    intents.reserve(connection, Call(step="before").reservation())
+    intents.settle(connection, settled("before"))
+    said: list[str] = []
+    connection.set_trace_callback(said.append)
+    intents.reserve(connection, Call().reservation())
+    intents.settle(connection, settled())
+    assert len(said) == 9
 
 
 def test_recording_tells_whether_it_was_new(connection: sqlite3.Connection) -> None:

@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from proxy.model.kill import GLOBAL, KillState, Scope, ScopeKind
+from proxy.stores.rows import scope_key
 from proxy.stores.sqlite import SqliteStore, kill_log
-from proxy.stores.sqlite.rows import scope_key
 from tests.harness.ledger import kill, lift
 
 SCOPES = (GLOBAL, Scope(ScopeKind.TENANT, "acme"), Scope(ScopeKind.AGENT, "acme/loop"))

@@ -5,7 +5,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import pytest
 
 from proxy.errors import StoreUnavailable
 from proxy.stores.sqlite.writer import Operation, Writer
+from tests.harness.writing import held, note, notes, started, statement
 
 SCHEMA = """
 PRAGMA journal_mode = WAL;
@@ -42,51 +43,6 @@ async def writer(connection: sqlite3.Connection) -> AsyncIterator[Writer]:
     started.start()
     yield started
     await started.stop()
-
-
-def note(text: str) -> Operation[str]:
-    """Write a note and return its text."""
-
-    def write(connection: sqlite3.Connection) -> str:
-        connection.execute("INSERT INTO notes (text) VALUES (?)", (text,))
-        return text
-
-    return write
-
-
-def statement(*sql: str) -> Operation[object]:
-    """Run statements."""
-    return lambda connection: [connection.execute(one) for one in sql]
-
-
-def notes(tmp_path: Path) -> list[str]:
-    """Return what another process would see."""
-    with closing(sqlite3.connect(tmp_path / "notes.db")) as reader:
-        return [text for (text,) in reader.execute("SELECT text FROM notes ORDER BY id")]
-
-
-@asynccontextmanager
-async def held(writer: Writer) -> AsyncIterator[list[asyncio.Task[Any]]]:
-    """Keep the thread inside an operation, so that what is started meanwhile queues up."""
-    entered, free = threading.Event(), threading.Event()
-
-    def hold(_connection: sqlite3.Connection) -> None:
-        entered.set()
-        free.wait(10)
-
-    tasks = [asyncio.create_task(writer.run(hold))]
-    await asyncio.to_thread(entered.wait, 10)
-    try:
-        yield tasks
-    finally:
-        free.set()
-
-
-async def started(tasks: list[asyncio.Task[Any]], *several: Any) -> None:
-    """Start coroutines in order and let them queue."""
-    tasks.extend(asyncio.create_task(one) for one in several)
-    for _ in range(3):
-        await asyncio.sleep(0)
 
 
 async def test_each_caller_gets_its_own_result(writer: Writer, tmp_path: Path) -> None:
@@ -121,6 +77,32 @@ async def test_a_failing_operation_fails_alone(writer: Writer, tmp_path: Path) -
     outcomes = await asyncio.gather(*tasks, return_exceptions=True)
     assert [type(one) for one in outcomes] == [type(None), str, LookupError, str]
     assert notes(tmp_path) == ["a", "b"]
+
+
+async def test_the_first_of_a_batch_fails_alone(writer: Writer, tmp_path: Path) -> None:
+    """It has no savepoint: those after it begin the transaction again."""
+
+    def half(connection: sqlite3.Connection) -> None:
+        note("half")(connection)
+        raise LookupError("changed its mind")
+
+    async with held(writer) as tasks:
+        await started(tasks, writer.run(half), writer.run(half), writer.run(note("a")))
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(one) for one in outcomes] == [type(None), LookupError, LookupError, str]
+    assert notes(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("end", ["ROLLBACK", "COMMIT"])
+async def test_the_first_may_not_end_the_transaction_either(
+    writer: Writer, tmp_path: Path, end: str
+) -> None:
+    """It fails, and those after it have a transaction of their own."""
+    async with held(writer) as tasks:
+        await started(tasks, writer.run(statement(end)), writer.run(note("a")))
+    outcomes = await asyncio.gather(*tasks, return_exceptions=True)
+    assert [type(one) for one in outcomes[1:]] == [StoreUnavailable, str]
+    assert notes(tmp_path) == ["a"]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.model.kill import KillEntry, KillOrder, Scope, ScopeKind
-from proxy.stores.sqlite import rows
+from proxy.stores import rows
 from tests.harness.ledger import NOW, Call, alert, decision, kill, lift, session
 
 TIMES = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=30))]))

@@ -1,11 +1,15 @@
-"""Rows to frozen dataclasses and back. Positions are those of the views in the migrations."""
+"""Rows to frozen dataclasses and back, for every store.
+
+Times are microseconds since 1970 UTC, scopes `kind:id`; positions are those of the views in the
+migrations, which all stores name alike.
+"""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from proxy.model.decision import Reason
+from proxy.model.decision import Reason, Verdict
 from proxy.model.finding import Alert, Severity
 from proxy.model.kill import KillAction, KillEntry, KillOrder, Scope, ScopeKind
 from proxy.model.ledger import (
@@ -13,10 +17,11 @@ from proxy.model.ledger import (
     Hold,
     Intent,
     IntentState,
+    Outcome,
     PendingCredential,
     StepRow,
 )
-from proxy.model.session import Mode, Session, SessionState
+from proxy.model.session import Mode, RecentStep, Session, SessionState
 from proxy.model.tool import Effect, Recovery
 
 Row = tuple[Any, ...]
@@ -38,7 +43,7 @@ def moment(at_us: int) -> datetime:
 
 def scope_key(scope: Scope) -> str:
     """Return `kind:id`; a kind has no colon, so the key is unique."""
-    return f"{scope.kind.value}:{scope.id}"
+    return f"{scope.kind}:{scope.id}"
 
 
 def scope_of(key: str) -> Scope:
@@ -242,3 +247,24 @@ def alert_of(row: Row) -> Alert:
         session_id=session_id,
         step_id=step_id,
     )
+
+
+def recent_of(steps: Sequence[Row], decisions: Sequence[Row]) -> tuple[RecentStep, ...]:
+    """Join decisions and steps, newest first both; a step and its decision are written together."""
+    states = {step_id: state for _number, step_id, state in steps}
+    recent = [
+        RecentStep(tool, verdict, states[step_id])
+        if step_id in states
+        else RecentStep(tool, verdict, _outcome_without_step(verdict, dry_run))
+        for step_id, tool, verdict, dry_run in reversed(decisions)
+    ]
+    return tuple(recent)
+
+
+def _outcome_without_step(verdict: str, dry_run: bool | int) -> str:
+    """Return what became of a decision that reserved nothing, so nothing was sent."""
+    if verdict != Verdict.DENY and dry_run:
+        return Outcome.DRY_RUN
+    if verdict == Verdict.ALLOW:
+        return Outcome.PERMITTED
+    return Outcome.PENDING_APPROVAL if verdict == Verdict.HOLD else Outcome.DENIED

@@ -1,0 +1,62 @@
+"""One gateway's attach port: requests, and what their failures mean."""
+
+import json
+from http import HTTPStatus
+from typing import Any
+
+from proxy.egress.client import EgressClient, EgressRequest
+from proxy.errors import OutcomeUnknown, Refused, StoreUnavailable, UpstreamFailed
+
+DEADLINE_S = 2.0
+JSON_TYPE = {"Content-Type": "application/json"}
+
+
+class Gateway:
+    """Asks with the sidecar's token. Whatever is not an answer is StoreUnavailable."""
+
+    def __init__(self, http: EgressClient, url: str, token: str) -> None:
+        self._http = http
+        self._url = url.rstrip("/") + "/attach/v1/"
+        self._headers = {"Authorization": f"Bearer {token}"}
+
+    async def post(self, path: str, body: bytes) -> bytes:
+        """Return the body of a 200. Raises StoreUnavailable, or Refused when that is the answer."""
+        request = EgressRequest(
+            "POST", self._url + path, self._headers | JSON_TYPE, body, DEADLINE_S
+        )
+        return await self._send(request)
+
+    async def get(self, path: str, timeout_s: float) -> bytes:
+        """Return the body of a 200. Raises StoreUnavailable."""
+        request = EgressRequest("GET", self._url + path, self._headers, timeout_s=timeout_s)
+        return await self._send(request)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+    async def _send(self, request: EgressRequest) -> bytes:
+        try:
+            answer = await self._http.request(request, lambda: None)
+        except (UpstreamFailed, OutcomeUnknown) as error:
+            raise StoreUnavailable(f"The gateway cannot be asked: {error}.") from error
+        return answered(answer.status, answer.body)
+
+
+def answered(status: int, body: bytes) -> bytes:
+    """Return the body of a 200; raise what any other answer means."""
+    if status == HTTPStatus.OK:
+        return body
+    code = _code(body)
+    if code in ("agent-locked", "too-many-sessions"):
+        raise Refused.because(code)
+    raise StoreUnavailable(f"The gateway refused: {status} {code}.")
+
+
+def _code(body: bytes) -> str:
+    """Return the code of a problem document (RFC 9457)."""
+    try:
+        problem: Any = json.loads(body)
+    except ValueError:
+        return ""
+    return str(problem.get("code", "")) if isinstance(problem, dict) else ""

@@ -1,0 +1,16 @@
+"""Holders by name."""
+
+import pytest
+
+from proxy.stores.postgres import kill_leases
+from tests.harness.plans import Plan, reads_all
+
+STATEMENTS = {
+    "acknowledge": (kill_leases._ACKNOWLEDGE, 2),
+}
+
+
+@pytest.mark.parametrize(("sql", "parameters"), STATEMENTS.values(), ids=STATEMENTS)
+async def test_a_statement_reads_no_whole_table(plan: Plan, sql: str, parameters: int) -> None:
+    """Whatever the statistics say, and however the ledger grows."""
+    assert reads_all(await plan(sql, parameters)) == []

@@ -1,0 +1,49 @@
+import asyncio
+
+import pytest
+
+from proxy.egress.addresses import AddressPolicy
+from proxy.egress.client import EgressClient
+from proxy.errors import Refused, StoreUnavailable
+from proxy.stores.remote.gateway import Gateway, answered
+
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue"
+
+
+async def test_a_request_carries_the_token_and_its_answer_comes_back() -> None:
+    """POST and GET, below the port's own path."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while head := await reader.readuntil(b"\r\n\r\n"):
+            heard.append(head)
+            if head.startswith(b"POST"):
+                await reader.readexactly(2)
+            writer.write(ANSWER)
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    gateway = Gateway(EgressClient(url, AddressPolicy(allow_private=True)), url + "/", "dtx_1")
+    assert await gateway.post("store/view", b"[]") == b"true"
+    assert await gateway.get("kills?known=1", 5.0) == b"true"
+    assert heard[0].startswith(b"POST /attach/v1/store/view HTTP/1.1")
+    assert heard[1].startswith(b"GET /attach/v1/kills?known=1 HTTP/1.1")
+    assert all(b"Authorization: Bearer dtx_1\r\n" in head for head in heard)
+    await gateway.close()
+    server.close()
+    with pytest.raises(StoreUnavailable, match="cannot be asked"):
+        await gateway.post("store/view", b"[]")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"code":"killed"}', b"\xff"])
+def test_any_other_answer_is_no_answer(body: bytes) -> None:
+    """Whatever it says."""
+    with pytest.raises(StoreUnavailable, match="refused: 503"):
+        answered(503, body)
+
+
+@pytest.mark.parametrize("code", ["agent-locked", "too-many-sessions"])
+def test_the_ledgers_own_refusals_come_through(code: str) -> None:
+    """Those that the port names."""
+    with pytest.raises(Refused, match=code):
+        answered(403, b'{"code":"%b"}' % code.encode())
