@@ -34,6 +34,12 @@ $(VENV)/.ready: requirements.lock pyproject.toml
 	&& rm -rf .tools/npm-cache && touch $@ || echo "npm could not install: the conformance suite and the Node servers are missing"; \
 	else echo "npm is not installed: the conformance suite and the Node servers were not tried"; fi
 
+.tools/.spin: $(VENV)/.ready
+	@$(BIN)/python -m tests.model.spin && touch $@ || echo "the model of the kill lease cannot be checked"
+
+.tools/.helm: tests/helm/tools.py $(VENV)/.ready
+	@$(BIN)/python -m tests.helm.tools --install .tools && touch $@ || echo "the chart is tested without them"
+
 demo: setup ## the whole story on real tools: allow, deny, preview, budget, injection, canary, kill
 	$(BIN)/python -m examples.demo.run
 
@@ -55,20 +61,26 @@ regal: ## lint the policies with regal, when it can be had
 	@if command -v regal >/dev/null; then regal lint --config-file policies/.regal/config.yaml policies; \
 	else echo "regal is not installed: the policies were not linted. Put regal on PATH or into .tools/bin."; fi
 
+helm: setup .tools/.helm ## lint, render and start the chart; schemas and rules for its manifests
+	$(PYTEST) tests/helm tests/attacks/test_a80_tools_called_directly.py -q $(SIDE_BY_SIDE)
+
 conformance: setup .tools/conformance/.ready ## score MCP conformance direct and through, both eras
 	$(BIN)/python -m tests.conformance.run
 
-DOORS := tests/attacks tests/acceptance tests/conformance
+model: setup .tools/.spin ## check the kill lease's model and its mutants with Spin
+	$(BIN)/python -m tests.model.run
 
-test: check .tools/conformance/.ready ## everything CI runs
+DOORS := tests/attacks tests/acceptance tests/conformance tests/helm
+
+test: check .tools/.helm .tools/conformance/.ready ## everything CI runs
 	rm -f .coverage .coverage.*
-	$(PYTEST) tests/unit tests/contract tests/docs tests/fuzz -m "not slow" --cov --cov-report= -q $(SIDE_BY_SIDE)
+	$(PYTEST) tests/unit tests/contract tests/docs tests/fuzz tests/model -m "not slow" --cov --cov-report= -q $(SIDE_BY_SIDE)
 	$(BIN)/coverage report --fail-under=92
 	$(BIN)/coverage report --fail-under=100 --include='proxy/pipeline/*,proxy/killswitch/*,credentials/*'
 	$(PYTEST) $(DOORS) -m "not slow and not alone" -q $(SIDE_BY_SIDE)
 	$(PYTEST) $(DOORS) -m "not slow and alone" -q
 
-test-all: check .tools/conformance/.ready fuzz ## the same, with the long matrices whole
+test-all: check .tools/.helm .tools/conformance/.ready .tools/.spin fuzz ## the same, with the long matrices whole
 	$(PYTEST) tests
 
 fuzz: setup ## a minute of new inputs for every parser; what fails is kept in var/fuzz
@@ -85,8 +97,11 @@ fmt: setup ## format Python and Rego
 lock: ## pin all dependencies with hashes (needs uv)
 	uv pip compile pyproject.toml --extra dev --extra demo --prerelease explicit --python-version 3.11 \
 	  --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet -o requirements.lock
+	uv pip compile pyproject.toml --constraint requirements.lock --prerelease explicit \
+	  --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet \
+	  -o requirements.runtime.lock
 
 clean: ## remove what setup and tests made
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* var *.egg-info
 
-.PHONY: help setup demo run check regal conformance test test-all fuzz bench fmt lock clean
+.PHONY: help setup demo run check regal helm conformance model test test-all fuzz bench fmt lock clean

@@ -1,6 +1,7 @@
-"""Composition root: build.py is the only file that names implementations.
+"""Composition root: build.py names implementations, ledgers.py those of the store.
 
-build     settings in, adapters out: the tables of engines, stores, brokers, upstreams
+build     settings in, adapters out: the tables of engines, brokers, upstreams
+ledgers   which store the settings name, and its schema
 assemble  adapters in, a gateway and the applications of its ports out
 gateway   the life of one process: start, reload, halt, drain, stop
 servers   both ports in one event loop

@@ -16,9 +16,13 @@ from proxy.app.secrets import Secrets
 from proxy.app.servers import Servers
 from proxy.config import Settings
 from proxy.ingress.canonical import flags_in, urls_in
+from proxy.killswitch.effectiveness import EffectWatch
 from proxy.killswitch.halt_file import HaltFile
 from proxy.killswitch.inflight import InFlight
+from proxy.killswitch.keeper import LeaseKeeper
+from proxy.killswitch.lease import KillLease
 from proxy.killswitch.switch import KillSwitch
+from proxy.model.lease import LeaseTerms
 from proxy.monitors.alerts.delivery import AlertDelivery
 from proxy.monitors.base import Monitor
 from proxy.monitors.live_secrets import LiveSecrets
@@ -45,6 +49,7 @@ from proxy.pipeline.resolve import Resolver
 from proxy.pipeline.run import Pipeline, Stages
 from proxy.pipeline.sessions import SessionDesk
 from proxy.pipeline.settle import Settling
+from proxy.pipeline.start import Starts
 from proxy.pipeline.visible import Visibility
 from proxy.pipeline.watch import Watching
 from proxy.stores.base import Store
@@ -100,6 +105,7 @@ class _Adapters:
     settings: Settings
     store: Store
     kill_switch: KillSwitch
+    lease: KillLease
     policy: DecisionPoint
     delivery: AlertDelivery
     registry: Registry
@@ -125,8 +131,9 @@ def _assemble(builder: Builder, source: PolicySource, live: LiveSecrets) -> Asse
     metrics.know_tools(catalogue.names())
     store, engine = builder.store(), builder.engine(source.probe)
     flights = InFlight()
-    halt_file = HaltFile(settings.database.with_suffix(".halt"))
+    halt_file = HaltFile(settings.halt_file)
     kill_switch = KillSwitch(store, halt_file, flights)
+    lease = KillLease(LeaseTerms(settings.kill.lease))
     policy = DecisionPoint(engine, bundle, settings.policy.deadline, KNOWN_OBLIGATIONS)
     http = builder.alert_client()
     delivery = AlertDelivery(store, builder.sinks(http), metrics)
@@ -137,13 +144,13 @@ def _assemble(builder: Builder, source: PolicySource, live: LiveSecrets) -> Asse
     # Last of what can fail: these hold connections, and only a gateway closes them.
     registry.serve(builder.upstreams(catalogue, registry.mark_stale))
     adapters = _Adapters(
-        settings, store, kill_switch, policy, delivery, registry, catalogue, metrics
+        settings, store, kill_switch, lease, policy, delivery, registry, catalogue, metrics
     )
     stages = _stages(adapters, guards)
     parts = Parts(
-        store, kill_switch, flights, engine, policy, registry, stages.resolve, stages.admit,
-        delivery, http, metrics, source, catalogue,
-        (identities.close, *(one.close for one in key_sets)),
+        store, kill_switch, LeaseKeeper(lease, kill_switch, store), EffectWatch(lease, store),
+        flights, engine, policy, registry, stages.resolve, stages.admit, delivery, http,
+        metrics, source, catalogue, (identities.close, *(one.close for one in key_sets)),
     )  # fmt: skip
     pipeline = Pipeline(stages, kill_switch, flights, metrics)
     return Assembled(Gateway(parts, bundle), pipeline, settings, builder, source)
@@ -160,12 +167,13 @@ def _stages(on: _Adapters, guards: _Guards) -> Stages:
     response_filter = ResponseFilter(inspection, guards.live, tokens, guards.lending.take_back)
     decider = Decider(on.policy, metrics)
     resolver = Resolver(on.catalogue.tools, on.registry, on.settings.credentials)
-    dispatch = Dispatch(on.registry, kill_switch, store, metrics)
+    starts = Starts(kill_switch, on.lease, metrics, on.delivery.raise_alert)
+    dispatch = Dispatch(on.registry, starts, store, metrics)
     converse = Converse(resolver, decider, settling, Surveys(urls_in, flags_in))
     reserving = Reserving(store, on.catalogue.limits)
     return Stages(
         authenticate=Authenticator(principals_of(on.settings), store, desk, guards.identities),
-        admit=Admission(kill_switch, store, on.catalogue.limits),
+        admit=Admission(kill_switch, on.lease, store, on.catalogue.limits),
         inspect=inspection,
         resolve=resolver,
         approve=_approving(on, settling),
@@ -179,7 +187,7 @@ def _stages(on: _Adapters, guards: _Guards) -> Stages:
         watch=Watching(resolver, on.registry),
         hooked=HookSessions(store, desk, kill_switch),
         permit=Permits(store, reserving, response_filter, settling, kill_switch),
-        health=Health(store, on.policy),
+        health=Health(store, on.policy, on.lease),
     )
 
 

@@ -1,4 +1,4 @@
-"""Settings in, adapters out. This file, and no other, names implementations.
+"""Settings in, adapters out. This file names implementations; ledgers.py those of the store.
 
 To add one: copy a sibling of its `base.py`, add a row to a table at the end.
 """
@@ -14,6 +14,7 @@ from credentials.base import Broker, BrokerMisconfigured
 from credentials.jwt_broker import JwtBroker
 from credentials.keys import KeyDirectory
 from credentials.static_broker import StaticBroker
+from proxy.app import ledgers
 from proxy.app.policies import CurrentCatalogue
 from proxy.app.secrets import Secrets
 from proxy.config import Settings
@@ -33,7 +34,6 @@ from proxy.pdp.managed_opa import ManagedOpa, Probe
 from proxy.pdp.opa import RemoteOpa
 from proxy.process.child import ChildSpec
 from proxy.stores.base import Store
-from proxy.stores.sqlite import SqliteStore
 from proxy.upstream.base import Upstream
 from proxy.upstream.http import HttpUpstream
 from proxy.upstream.mcp_http import McpHttp
@@ -64,7 +64,7 @@ class Builder:
 
     def store(self) -> Store:
         """Return the ledger."""
-        return STORES[self.settings.store.partition(":")[0]](self)
+        return ledgers.store_of(self.settings, self.secrets)
 
     def engine(self, probe: Probe) -> PolicyEngine:
         """Return the policy engine; `probe` looks at each bundle before it decides anything."""
@@ -180,10 +180,6 @@ def _url(server: Server) -> str:
     return server.mcp.url if server.mcp else ""
 
 
-def _sqlite(builder: Builder) -> Store:
-    return SqliteStore(builder.settings.database)
-
-
 def _managed(builder: Builder, probe: Probe) -> PolicyEngine:
     return ManagedOpa(builder.opa, probe)
 
@@ -241,7 +237,6 @@ def _static(builder: Builder, name: str, settings: BrokerSettings) -> Broker:
     )
 
 
-STORES: dict[str, Callable[[Builder], Store]] = {"sqlite": _sqlite}
 ENGINES: dict[str, Callable[[Builder, Probe], PolicyEngine]] = {
     "managed": _managed,
     "remote": _remote,

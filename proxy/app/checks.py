@@ -12,11 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Literal
 
 from credentials.key_cache import KeyCache, KeysUnavailable
 from proxy.app.build import Builder
+from proxy.app.ledgers import usable
 from proxy.app.open_files import room_for
 from proxy.app.policies import CurrentCatalogue, PolicySource
 from proxy.app.secrets import Secrets
@@ -52,7 +52,7 @@ async def examine(settings: Settings, environ: Mapping[str, str]) -> list[Findin
         *_identities(settings),
         *await _issuers(builder),
         *_users(settings),
-        _ledger(settings.database),
+        await _store(builder),
         *_listening(builder),
         *policy,
         *_adapters(builder),
@@ -114,23 +114,19 @@ def _is_us(user: str | None) -> bool:
         return False
 
 
-def _ledger(database: Path) -> Finding:
-    """Look at the ledger's place without opening it: a running gateway may have it."""
-    place = next(path for path in (database, *database.parents) if path.exists())
-    if place == database:
-        usable = place.is_file() and os.access(place, os.R_OK | os.W_OK)
-    else:
-        usable = place.is_dir() and os.access(place, os.W_OK | os.X_OK)
-    if usable:
-        return Finding("ok", "store", str(database))
-    message = f"{place} cannot be written; name a file on a local disk that can"
-    return Finding("error", "store", message)
+async def _store(builder: Builder) -> Finding:
+    try:
+        return Finding("ok", "store", await usable(builder.settings, builder.secrets))
+    except DetentError as error:
+        return Finding("error", "store", str(error).removeprefix("store: "))
 
 
 def _listening(builder: Builder) -> list[Finding]:
     listen = builder.settings.listen
     tls = _look("listen", lambda: "TLS files fit" if builder.secrets.tls() else "no TLS of our own")
-    return [*tls, *_room(listen.max_connections), *_port(listen.agents), *_port(listen.operators)]
+    ports = [one for one in (listen.agents, listen.operators, listen.health) if one is not None]
+    taken = [finding for one in ports for finding in _port(one)]
+    return [*tls, *_room(listen.max_connections), *taken]
 
 
 def _room(connections: int) -> list[Finding]:

@@ -1,10 +1,11 @@
-"""Both ports bound, each with its application: which names, pages and connections it takes."""
+"""The ports bound, each with its application: which names, pages and connections it takes."""
 
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
+from socket import socket
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -13,12 +14,13 @@ from starlette.types import ASGIApp
 from proxy.app.build import Builder
 from proxy.app.gateway import Gateway
 from proxy.app.identity import authorization_servers, operators_of, scopes_of_settings
-from proxy.app.open_files import OPERATORS_CONNECTIONS, room_for
+from proxy.app.open_files import HEALTH_CONNECTIONS, OPERATORS_CONNECTIONS, room_for
 from proxy.app.servers import Port, Servers, authority, bind
 from proxy.config import Settings
 from proxy.config.settings import Address
 from proxy.ingress.agents import agents_app
 from proxy.ingress.guard import GuardSettings, loopback_hosts
+from proxy.ingress.health import health_app
 from proxy.ingress.oauth import ProtectedResource
 from proxy.ingress.operator import OperatorPorts, operator_app
 from proxy.ingress.origins import NO_PAGES, Origins
@@ -28,7 +30,7 @@ from proxy.pipeline.run import Pipeline
 
 @dataclass(frozen=True, slots=True)
 class Doorways:
-    """The two ports of a gateway."""
+    """The ports of a gateway: agents, operators and, when it is set, health."""
 
     gateway: Gateway
     pipeline: Pipeline
@@ -36,19 +38,21 @@ class Doorways:
     builder: Builder
 
     def bind(self) -> Servers:
-        """Bind both ports. Raises ConfigError; then neither is bound."""
+        """Bind all ports. Raises ConfigError; then none is bound."""
         listen, tls = self.settings.listen, self.builder.secrets.tls()
         with ExitStack() as unless_bound:
             agents = unless_bound.enter_context(bind(listen.agents))
             operators = unless_bound.enter_context(bind(listen.operators))
             agents_door = self._agents(agents.getsockname()[1])
             operators_door = self._operators(operators.getsockname()[1])
+            health = [unless_bound.enter_context(bind(one)) for one in (listen.health,) if one]
             agents_limits = ConnectionLimits(room_for(listen.max_connections))
             operators_limits = ConnectionLimits(OPERATORS_CONNECTIONS)
             servers = Servers(
                 (
                     Port(agents_door, agents, tls, agents_limits),
                     Port(operators_door, operators, tls, operators_limits),
+                    *(self._health(one) for one in health),
                 )
             )
             unless_bound.pop_all()
@@ -67,14 +71,20 @@ class Doorways:
         parts = self.gateway.parts
         ports = OperatorPorts(
             kill_switch=parts.kill_switch,
+            effects=parts.effects.of,
             store=parts.store,
             metrics=parts.metrics,
             operators=operators_of(self.settings),
             reload=self.gateway.reload_policy,
             hooked=parts.catalogue.hooked,
+            findings=parts.resolver.irregularities,
             configured=lambda: scopes_of_settings(self.settings, parts.catalogue.names()),
         )
         return operator_app(ports, self._guard(self.settings.listen.operators, port))
+
+    def _health(self, bound: socket) -> Port:
+        limits = ConnectionLimits(HEALTH_CONNECTIONS)
+        return Port(health_app(self.pipeline.healthy), bound, limits=limits)
 
     def _resource(self) -> ProtectedResource | None:
         """Return who we are to OAuth clients; without issuers there is nobody to ask."""

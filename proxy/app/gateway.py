@@ -11,7 +11,9 @@ import httpx
 
 from proxy.app.policies import CurrentCatalogue, PolicySource
 from proxy.errors import PolicyError
+from proxy.killswitch.effectiveness import EffectWatch
 from proxy.killswitch.inflight import InFlight
+from proxy.killswitch.keeper import LeaseKeeper
 from proxy.killswitch.switch import KillReport, KillSwitch
 from proxy.model.finding import Alert, Severity
 from proxy.model.kill import GLOBAL, ScopeKind
@@ -41,6 +43,8 @@ class Parts:
 
     store: Store
     kill_switch: KillSwitch
+    keeper: LeaseKeeper
+    effects: EffectWatch
     flights: InFlight
     engine: PolicyEngine
     policy: DecisionPoint
@@ -80,6 +84,8 @@ class Gateway:
             await self._list_open_intents()
             await parts.kill_switch.start()
             self._exits.push_async_callback(parts.kill_switch.stop)
+            await parts.keeper.start()
+            self._exits.push_async_callback(parts.keeper.stop)
             await parts.engine.start(self._bundle)
             self._exits.push_async_callback(parts.engine.stop)
             parts.metrics.policy_loaded(self._bundle.revision)

@@ -3,7 +3,8 @@
 import resource
 
 OPERATORS_CONNECTIONS = 100
-OTHER_FILES = 500  # ledger, policy engine, servers, alerts
+HEALTH_CONNECTIONS = 50
+OTHER_FILES = 500  # ledger, policy engine, servers, alerts, probes
 
 
 def room_for(connections: int) -> int:

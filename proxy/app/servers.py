@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
 from dataclasses import dataclass
 from functools import partial
@@ -13,6 +14,7 @@ import uvicorn
 from proxy.app.secrets import Tls
 from proxy.config.settings import Address
 from proxy.errors import ConfigError
+from proxy.ingress.handshakes import TlsListener
 from proxy.ingress.protocol import DEFAULT_LIMITS, ConnectionLimits, GuardedProtocol
 
 KEEP_ALIVE_S = 75
@@ -58,12 +60,41 @@ class QuietServer(uvicorn.Server):
         yield
 
 
+class TlsServer(QuietServer):
+    """Such a server that bounds handshakes too."""
+
+    def __init__(self, config: uvicorn.Config, limits: ConnectionLimits) -> None:
+        super().__init__(config)
+        self._limits = limits
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept on sockets that are bound."""
+        await self.lifespan.startup()
+        context = cast("ssl.SSLContext", self.config.ssl)
+        state = self.server_state
+        protocol = partial(
+            cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class),
+            config=self.config,
+            server_state=state,
+            app_state=self.lifespan.state,
+        )
+        listeners = [
+            TlsListener(bound, context, protocol, self._limits, lambda: len(state.connections))
+            for bound in sockets or []
+        ]
+        for listener in listeners:
+            listener.start(self.config.backlog)
+        # All that a server is asked for here is `close` and `wait_closed`.
+        self.servers = cast("list[asyncio.base_events.Server]", listeners)
+        self.started = True
+
+
 class Servers:
     """Serves until told to stop."""
 
     def __init__(self, ports: tuple[Port, ...]) -> None:
         self._ports = ports
-        self._servers = [QuietServer(_config(port)) for port in ports]
+        self._servers = [_server(port) for port in ports]
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -127,6 +158,10 @@ def bind(address: Address) -> socket.socket:
         cure = f"{error.strerror}; stop what listens there or change `listen`"
         raise ConfigError((f"cannot listen on {where}: {cure}",)) from error
     return sock
+
+
+def _server(port: Port) -> QuietServer:
+    return TlsServer(_config(port), port.limits) if port.tls else QuietServer(_config(port))
 
 
 def _config(port: Port) -> uvicorn.Config:

@@ -16,6 +16,7 @@ COMMANDS: dict[str, str] = {
     "approvals": "proxy.cli.approve",
     "approve": "proxy.cli.approve",
     "check": "proxy.cli.check",
+    "db": "proxy.cli.db",
     "hook": "proxy.cli.hook",
     "install": "proxy.cli.install",
     "kill": "proxy.cli.kill",

@@ -58,7 +58,9 @@ async def _run(built: Assembled) -> None:
         signals.started.set()
         await servers.start()
         exits.push_async_callback(servers.stop)
-        agents, operators = servers.urls
+        agents, operators, *health = servers.urls
+        for one in health:
+            click.echo(f"health on {one}", err=True)
         click.echo(f"agents on {agents}, operators on {operators}", err=True)
         await signals.stop.wait()
         await gateway.drain(built.settings.drain)

@@ -55,6 +55,9 @@ class Listen(Block):
 
     agents: ListenAddress = Address(host="127.0.0.1", port=8787)
     operators: ListenAddress = Address(host="127.0.0.1", port=8788)
+    health: ListenAddress | None = Field(
+        default=None, description="/healthz and /readyz for probes, in plain HTTP; off if unset"
+    )
     tls_cert: Path | None = Field(default=None, description="PEM chain")
     tls_key: Path | None = Field(default=None, description="PEM key, 0600")
     tls_terminated: bool = Field(default=False, description="a proxy in front speaks TLS for us")
@@ -212,21 +215,47 @@ class Approvals(Block):
     )
 
 
+class Kill(Block):
+    """The kill switch."""
+
+    lease: Duration = Field(
+        default=2.0,
+        ge=0.5,
+        le=2.5,
+        description="seconds a process may start calls without hearing from the kill log",
+    )
+    halt_file: Path | None = Field(
+        default=None, description="kills the ledger could not take; beside the ledger if unset"
+    )
+
+
 class Settings(Block):
     """Everything in `detent.yaml`."""
 
-    store: str = Field(default="sqlite:///var/detent.db", pattern=r"^sqlite:///.+$")
+    store: str = Field(
+        default="sqlite:///var/detent.db", pattern=r"^(sqlite:///|postgres(ql)?://).+$"
+    )
+    store_password: SecretSource | None = Field(default=None, description="of a PostgreSQL store")
     listen: Listen = Listen()
     policy: Policy = Policy()
     identity: Identity = Identity()
     servers: dict[Name, Server] = Field(default_factory=dict)
     credentials: dict[Name, BrokerSettings] = Field(default_factory=dict)
     approvals: Approvals = Approvals()
+    kill: Kill = Kill()
     alerts: tuple[AlertSettings, ...] = ()
     canaries: tuple[CanarySettings, ...] = ()
     dry_run: bool = Field(default=False, description="preview every write of every agent")
     drain: Duration = Field(default=20.0, description="seconds SIGTERM waits for calls in flight")
     directory: Path = Field(default=Path(), description="what relative paths are relative to")
+
+    @field_validator("store")
+    @classmethod
+    def _no_password(cls, store: str) -> str:
+        scheme, _, rest = store.partition("://")
+        if scheme != "sqlite" and ":" in rest.rpartition("@")[0]:
+            raise ValueError("no password in the URL; name its file or variable in store_password")
+        return store
 
     @model_validator(mode="after")
     def _issuers_need_our_name(self) -> Self:
@@ -244,3 +273,12 @@ class Settings(Block):
     def database(self) -> Path:
         """The SQLite file."""
         return self.path(Path(self.store.removeprefix("sqlite:///")))
+
+    @property
+    def halt_file(self) -> Path:
+        """Where kills are kept that the ledger could not take: on this machine, whatever it is."""
+        if self.kill.halt_file is not None:
+            return self.path(self.kill.halt_file)
+        if self.store.startswith("sqlite:"):
+            return self.database.with_suffix(".halt")
+        return self.path(Path("var/detent.halt"))

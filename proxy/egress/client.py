@@ -36,7 +36,6 @@ from proxy.errors import EgressRefused, OutcomeUnknown, UpstreamFailed
 _NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 _VALUE = re.compile(r"([\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?)?")
 _TARGET = re.compile(r"[\x21-\x22\x24-\x5b\x5d-\x7e]+")  # visible, no "#", no backslash
-_AUTOMATIC = ("Accept", "Accept-Encoding", "User-Agent", "Content-Type")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,26 +79,34 @@ class EgressResponse:
 class EgressStream:
     """An answer whose body is still coming."""
 
-    __slots__ = ("_max_bytes", "_response", "headers", "status")
+    __slots__ = ("_max_bytes", "_response", "_seen", "headers", "status")
 
     def __init__(self, response: ClientResponse, max_bytes: int) -> None:
         self.status: int = response.status
         self.headers: Mapping[str, str] = response.headers
         self._response = response
         self._max_bytes = max_bytes
+        self._seen = 0
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Yield the body as it comes, up to `max_bytes`."""
-        seen = 0
-        async for chunk in self._response.content.iter_any():
-            seen += len(chunk)
-            if seen > self._max_bytes:
-                raise _AnswerRefused(f"its answer is larger than {self._max_bytes} bytes")
+        while chunk := await self._chunk():
             yield chunk
 
     async def read(self) -> bytes:
         """Return the whole body."""
-        return b"".join([chunk async for chunk in self.chunks()])
+        chunks = []
+        while chunk := await self._chunk():
+            chunks.append(chunk)
+        return b"".join(chunks)
+
+    async def _chunk(self) -> bytes:
+        """Return the next part of the body, nothing at its end."""
+        chunk = await self._response.content.readany()
+        self._seen += len(chunk)
+        if self._seen > self._max_bytes:
+            raise _AnswerRefused(f"its answer is larger than {self._max_bytes} bytes")
+        return chunk
 
     async def drain(self, grace_s: float = 0.02) -> None:
         """Read over the little that may follow what was wanted, so that the connection is kept."""
@@ -141,7 +148,6 @@ class EgressClient:
             timeout=ClientTimeout(total=None, sock_connect=limits.connect_timeout_s),
             request_class=GatedRequest,
             cookie_jar=DummyCookieJar(),
-            skip_auto_headers=_AUTOMATIC,
             auto_decompress=False,
             trust_env=False,
         )
@@ -236,9 +242,8 @@ class _CheckedSockets:
 
 
 def _checked_headers(headers: Mapping[str, str], length: int) -> dict[str, str]:
-    for name, value in headers.items():
-        if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value):
-            raise UpstreamFailed("a header has characters that do not belong in a header")
+    if not all(map(_NAME.fullmatch, headers)) or not all(map(_VALUE.fullmatch, headers.values())):
+        raise UpstreamFailed("a header has characters that do not belong in a header")
     checked = {"User-Agent": "detent", "Accept-Encoding": "identity", **headers}
     if length:
         checked["Content-Length"] = str(length)

@@ -6,7 +6,7 @@ nothing (a kill above all) can come between the last check and the first byte.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from aiohttp import ClientConnectionResetError, ClientHandlerType, ClientRequest, ClientResponse
 from aiohttp.connector import Connection
@@ -50,6 +50,9 @@ class GatedRequest(ClientRequest):
     """A request whose body is bytes in memory, written together with its headers."""
 
     gate: Gate
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
+        """Add none: the caller gives every header."""
 
     async def send(self, conn: Connection) -> ClientResponse:
         """Write the request. Raises ClientConnectionResetError with 0 bytes sent when the

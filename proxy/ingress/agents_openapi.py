@@ -8,6 +8,7 @@ from proxy.ingress.openapi import (
     Schema,
     answers,
     body,
+    in_path,
     many,
     maybe,
     record,
@@ -40,6 +41,39 @@ _CALL = taken(
     dry_run=FLAG,
 ) | {"required": ["server", "tool"]}
 
+_EVENT: Schema = {
+    "type": "object",
+    "description": "An event of the client's hooks, as Claude Code posts it.",
+    "properties": {
+        "session_id": {"type": "string", "pattern": "^[A-Za-z0-9_.:-]{1,128}$"},
+        "hook_event_name": {"type": "string", "pattern": "^[A-Za-z]{1,64}$"},
+        "tool_name": {"description": "Of a tool use: the tool. Refused unless it is a name."},
+        "tool_input": {"description": "Of a tool use: its arguments, an object."},
+        "tool_use_id": {"description": "Of a tool use: its id, the same before and after."},
+        "tool_response": {"description": "PostToolUse, where it has to be: what the tool said."},
+        "error": {"description": "PostToolUseFailure: what went wrong."},
+        "tool_calls": {"description": "PostToolBatch: the tool uses, each with its id."},
+    },
+    "required": ["session_id", "hook_event_name"],
+    "additionalProperties": True,
+}
+# With nothing in it: go on. An answer never lets through what the user's own rules ask about.
+_TOLD = taken(
+    **{"continue": {"const": False}, "stopReason": TEXT},
+    decision={"const": "block"},
+    reason=TEXT,
+    hookSpecificOutput=taken(
+        hookEventName=TEXT,
+        permissionDecision={"enum": ["ask", "deny"]},
+        permissionDecisionReason=TEXT,
+        updatedInput={"type": "object"},
+        updatedToolOutput={},
+        action={"const": "decline"},
+        decision=taken(behavior={"const": "deny"}, message=TEXT, interrupt=FLAG),
+    )
+    | {"required": ["hookEventName"]},
+)
+
 
 def _outcomes() -> Schema:
     """Return every answer: most refusals are outcome documents too."""
@@ -62,5 +96,14 @@ CALLS: dict[str, Schema] = {
             "requestBody": body(_CALL, required=True),
             "responses": _outcomes(),
         }
-    }
+    },
+    "/hooks/{client}": {
+        "post": {
+            "operationId": "hook",
+            "summary": "Ask before a tool the client runs itself, and tell what came of it",
+            "parameters": in_path(client=_NAME),
+            "requestBody": body(_EVENT, required=True),
+            "responses": answers(200, _TOLD),
+        }
+    },
 }

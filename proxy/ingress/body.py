@@ -1,6 +1,7 @@
 """A request body: read whole under a cap, or thrown away, never in part."""
 
 import asyncio
+import secrets
 
 from starlette.types import Message, Receive
 
@@ -8,11 +9,36 @@ from proxy.errors import BadRequest
 
 DISCARD_BYTES = 16_777_216
 DISCARD_S = 1.0
+SMALL_BYTES = 65_536
 
 
 def too_large() -> BadRequest:
     """Refuse a body over the cap."""
     return BadRequest("body-too-large", "The body is too large; send less at once.", 413)
+
+
+class LargeBodies:
+    """The deadlines of the large bodies that are coming now; at most `most` come at a time.
+
+    Nobody is known yet while a body comes: strangers may not fill the memory with parts of them.
+    One more takes the place of another, picked by chance so that a flood drops its own.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._coming: list[asyncio.Timeout] = []
+
+    def add(self, deadline: asyncio.Timeout) -> None:
+        """One more is large. When that is too many, one of them has no time left."""
+        self._coming.append(deadline)
+        if len(self._coming) > self._most:
+            dropped = self._coming.pop(secrets.randbelow(len(self._coming)))
+            dropped.reschedule(asyncio.get_running_loop().time())
+
+    def remove(self, deadline: asyncio.Timeout) -> None:
+        """Count it no longer: it has come, or never will."""
+        if deadline in self._coming:
+            self._coming.remove(deadline)
 
 
 class Body:
@@ -25,17 +51,27 @@ class Body:
         self._unread = True
         self._given = True
 
-    async def read(self, max_bytes: int) -> None:
-        """Take the whole body into `data`. Raises BadRequest body-too-large."""
+    async def read(self, max_bytes: int, timeout_s: float, large: LargeBodies) -> None:
+        """Take the whole body into `data`. Raises BadRequest body-too-large, TimeoutError."""
+        async with asyncio.timeout(timeout_s) as deadline:
+            try:
+                self.data = await self._whole(max_bytes, deadline, large)
+            finally:
+                large.remove(deadline)
+        self._given = False
+
+    async def _whole(self, max_bytes: int, deadline: asyncio.Timeout, large: LargeBodies) -> bytes:
         chunks: list[bytes] = []
         size = 0
         while self._unread:
             chunks.append(await self._chunk())
+            was_small = size <= SMALL_BYTES
             size += len(chunks[-1])
             if size > max_bytes:
                 raise too_large()
-        self.data = b"".join(chunks)
-        self._given = False
+            if was_small and size > SMALL_BYTES and self._unread:
+                large.add(deadline)
+        return b"".join(chunks)
 
     async def discard(self) -> None:
         """Take what still comes and forget it, for a moment.

@@ -4,6 +4,7 @@ The parser refuses most of what smuggles; here is what it lets through.
 """
 
 from collections.abc import Mapping
+from itertools import chain
 
 from starlette.types import Scope
 
@@ -35,17 +36,20 @@ def headers_of(scope: Scope, max_headers: int, max_bytes: int) -> dict[bytes, st
     Raises BadRequest.
     """
     fields: list[tuple[bytes, bytes]] = scope["headers"]
-    size = sum(len(name) + len(value) for name, value in fields)
-    if len(fields) > max_headers or size > max_bytes:
+    if len(fields) > max_headers or sum(map(len, chain.from_iterable(fields))) > max_bytes:
         raise BadRequest("headers-too-large", "The request has too many or too long headers.", 431)
-    found: dict[bytes, str] = {}
-    for name, value in fields:
-        if not value.isascii():
-            raise BadRequest("header-not-ascii", "Header values must be ASCII.")
-        if name in found and name not in _LISTS:
-            raise BadRequest("duplicate-header", "A header that must be single was sent twice.")
-        found[name] = value.decode("ascii")
+    try:
+        found = {name: str(value, "ascii") for name, value in fields}
+    except UnicodeDecodeError:
+        raise BadRequest("header-not-ascii", "Header values must be ASCII.") from None
+    if len(found) < len(fields) and not _LISTS.issuperset(_repeated(fields)):
+        raise BadRequest("duplicate-header", "A header that must be single was sent twice.")
     return found
+
+
+def _repeated(fields: list[tuple[bytes, bytes]]) -> set[bytes]:
+    names = [name for name, _ in fields]
+    return {name for name in names if names.count(name) > 1}
 
 
 def check_framing(scope: Scope, headers: Mapping[bytes, str]) -> None:

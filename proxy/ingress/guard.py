@@ -4,7 +4,6 @@ Stands in front of both ports. Every rule refuses; none repairs. Bodies are read
 a cap and a deadline, so that no door ever sees a part of one.
 """
 
-import asyncio
 import logging
 import re
 from collections.abc import Iterable, Mapping
@@ -14,7 +13,7 @@ from urllib.parse import unquote_plus
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proxy.errors import BadRequest
-from proxy.ingress.body import Body, too_large
+from proxy.ingress.body import Body, LargeBodies, too_large
 from proxy.ingress.framing import check_framing, headers_of
 from proxy.ingress.open_path import segments_of
 from proxy.ingress.origins import NO_PAGES, Origins, permit
@@ -26,12 +25,14 @@ log = logging.getLogger(__name__)
 _HOST = re.compile(r"(?:[a-z0-9._-]{1,255}|\[[0-9a-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _PATH = re.compile(r"/(?:[A-Za-z0-9._~@:!$'()*,+&=-]+/)*[A-Za-z0-9._~@:!$'()*,+&=-]*")
 _JSON = re.compile(r'application/json(?:; ?charset="?utf-8"?)?', re.IGNORECASE)
-_OUR_TOKEN = re.compile(r"dt[aos]_[A-Za-z0-9_-]{20}")
+_OUR_TOKEN = re.compile(r"dt[aosx]_[A-Za-z0-9_-]{20}")
 _SECRET_NAME = re.compile(
     r"(?:.*[_-])?(?:token|api_?key|key|secret|password|passwd|authorization|auth|bearer|jwt"
     r"|credentials?|signature)",
     re.IGNORECASE,
 )
+_DOTS = frozenset({".", ".."})
+_SEGMENTS = {"*": "[^/]+", "**": "(?s:.*)"}
 _DEFAULT_PORTS = (80, 443)  # clients leave these out of Host
 
 
@@ -47,6 +48,7 @@ class GuardSettings:
     max_query_bytes: int = 2_048
     max_open_query_bytes: int = 8_192
     body_timeout_s: float = 10.0
+    large_bodies: int = 64
 
 
 def loopback_hosts(port: int) -> frozenset[str]:
@@ -70,9 +72,11 @@ class Guard:
     ) -> None:
         self._app = app
         self._settings = settings
-        self._routes = {
-            tuple(path.split("/")): frozenset(methods) for path, methods in routes.items()
-        }
+        self._large = LargeBodies(settings.large_bodies)
+        self._routes = {path: frozenset(methods) for path, methods in routes.items()}
+        self._patterns = [
+            (_pattern(path), methods) for path, methods in self._routes.items() if "*" in path
+        ]
         self._open = tuple(
             path.partition("*")[0].encode() for path in routes if path.endswith("/**")
         )
@@ -119,20 +123,20 @@ class Guard:
         _check_body_headers(headers, self._settings.max_body_bytes)
 
     def _allowed(self, scope: Scope) -> frozenset[str]:
-        segments = tuple(scope["path"].split("/"))
-        known = self._routes.get(segments)
+        path = scope["path"]
+        known = self._routes.get(path)
         if known is not None:
             return known
-        matching = (
-            methods for pattern, methods in self._routes.items() if _matches(pattern, segments)
-        )
-        return next(matching, frozenset())
+        for pattern, methods in self._patterns:
+            if pattern.fullmatch(path):
+                return methods
+        return frozenset()
 
     async def _read(self, body: Body, headers: Mapping[bytes, str]) -> None:
         """Read the body whole. Raises BadRequest: too large, too slow, not JSON."""
         try:
-            async with asyncio.timeout(self._settings.body_timeout_s):
-                await body.read(self._settings.max_body_bytes)
+            settings = self._settings
+            await body.read(settings.max_body_bytes, settings.body_timeout_s, self._large)
         except TimeoutError:
             detail = "The body came too slowly; send it again."
             raise BadRequest("body-timeout", detail, 408) from None
@@ -156,7 +160,7 @@ def _check_path(scope: Scope, *, is_open: bool) -> None:
     if is_open:
         segments_of(raw)
     plain = is_open or (_PATH.fullmatch(path) is not None and raw == path.encode())
-    dotted = any(segment in (".", "..") for segment in path.split("/"))
+    dotted = not _DOTS.isdisjoint(path.split("/"))
     if not plain or dotted or not target.startswith(raw) or b"#" in target:
         raise BadRequest("invalid-path", "Send a plain absolute path without escapes.")
 
@@ -192,12 +196,8 @@ def _unsupported(detail: str) -> BadRequest:
     return BadRequest("unsupported-media-type", detail, 415)
 
 
-def _matches(pattern: tuple[str, ...], segments: tuple[str, ...]) -> bool:
-    if pattern[-1] == "**":
-        pattern, segments = pattern[:-1], segments[: min(len(segments) - 1, len(pattern) - 1)]
-    return len(pattern) == len(segments) and all(
-        want in ("*", have) and have for want, have in zip(pattern[1:], segments[1:], strict=True)
-    )
+def _pattern(path: str) -> re.Pattern[str]:
+    return re.compile("/".join(_SEGMENTS.get(one, re.escape(one)) for one in path.split("/")))
 
 
 def _extra(error: BadRequest, allowed: frozenset[str]) -> list[tuple[bytes, bytes]]:

@@ -7,6 +7,7 @@ agent's own channel never approves anything here.
 """
 
 import json
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -30,6 +31,7 @@ from proxy.model.hook import HookKey
 from proxy.pipeline.authenticate import Caller
 
 PATH = "/hooks/"
+_CLIENT = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,6 @@ class HooksDoor:
 
         A locked agent is told so in its own words, a stranger gets a problem.
         """
-        client = str(scope["path"]).removeprefix(PATH)
         caller: Caller | None = None
         try:
             try:
@@ -68,7 +69,8 @@ class HooksDoor:
                 answer = await _locked(error, receive)
             else:
                 event = event_of(await read_body(receive))
-                answer = await self._answer(Asked(caller, HookKey(client, event.session), event))
+                key = HookKey(_client(str(scope["path"])), event.session)
+                answer = await self._answer(Asked(caller, key, event))
         except BadRequest as error:
             await self._gate.reject(error, caller, Door.HOOKS)
             raise
@@ -116,6 +118,14 @@ class HooksDoor:
         """Let every other event pass, unless the agent must not go on."""
         await self._gate.check(await self._gate.hooked.find(asked.caller, asked.key))
         return GO_ON
+
+
+def _client(path: str) -> str:
+    """Return the client a path names, which is a server in the manifest. Raises BadRequest."""
+    client = path.removeprefix(PATH)
+    if _CLIENT.fullmatch(client) is None:
+        raise BadRequest("not-found", "There is no client of that name.", 404)
+    return client
 
 
 async def _locked(refused: Refused, receive: Receive) -> Document:

@@ -8,16 +8,15 @@ from dataclasses import replace
 
 from starlette.types import Send
 
-from proxy.ingress.json_members import members_of
 from proxy.ingress.problems import Problem, send_problem
 from proxy.ingress.wire import NO_STORE, respond
 from proxy.model.decision import Reason
 from proxy.model.http_headers import is_plain_value
+from proxy.model.json_text import is_json, texts_of
 from proxy.model.ledger import Outcome
 from proxy.model.reasons import reason
 from proxy.model.step import Answer
 from proxy.upstream.http import SHOWN_HEADERS
-from proxy.upstream.json_body import is_json
 
 _CONTENT_TYPE = re.compile(r"[\x20-\x7e]{1,256}")
 _STATUSES = range(200, 600)
@@ -40,7 +39,7 @@ async def send_answer(send: Send, answer: Answer) -> None:
     if answer.result is None:
         await send_problem(send, problem_of_answer(answer), fields)
         return
-    members = members_of(answer.result) or {}
+    members = texts_of(answer.result) or {}
     status, content_type = json.loads(members["status"]), json.loads(members["content_type"])
     if status not in _STATUSES:
         await send_problem(send, _not_http(answer), fields)

@@ -1,10 +1,11 @@
 """JSON-RPC 2.0 as MCP uses it: one message a body, ids that are strings or whole numbers."""
 
-import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from pydantic_core import to_json
 
 from proxy.errors import BadRequest, DetentError, Refused, StoreUnavailable
 from proxy.ingress.canonical import canonical_arguments
@@ -25,6 +26,7 @@ FAULT_CODES = {
     "credential-unavailable": -32014,
     "draining": -32015,
     "identity-unavailable": -32018,
+    "kill-lease-expired": -32019,
     "killed": -32011,
     "not-authenticated": -32017,
     "policy-unavailable": -32012,
@@ -35,24 +37,22 @@ FAULT_CODES = {
 _MEMBERS = frozenset({"jsonrpc", "id", "method", "params"})
 _METHOD = re.compile(r"[A-Za-z0-9_$./-]{1,128}")
 _MAX_ID_CHARS = 256
-_ENCODER = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False)
 
 RequestId = int | str
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A request, or a notification when `id` is None."""
+    """A request, or a notification when `id` is None. `meta`: `params._meta`, or empty."""
 
     id: RequestId | None
     method: str
     params: dict[str, Any]
+    meta: dict[str, Any] = field(init=False)
 
-    @property
-    def meta(self) -> dict[str, Any]:
-        """`params._meta`, empty when there is none."""
-        given: dict[str, Any] = self.params.get("_meta", {})
-        return given
+    def __post_init__(self) -> None:
+        """Find what everybody asks for."""
+        object.__setattr__(self, "meta", self.params.get("_meta", {}))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,4 +207,5 @@ def fault_object(
 
 def dumps(value: Any) -> bytes:
     """Return compact JSON."""
-    return _ENCODER.encode(value).encode()
+    encoded: bytes = to_json(value)
+    return encoded

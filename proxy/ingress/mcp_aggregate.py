@@ -8,10 +8,9 @@ from collections.abc import Collection
 from typing import Any
 
 from proxy.errors import BadRequest
-from proxy.ingress.json_members import array_of, items_of, members_of, text_of
 from proxy.ingress.jsonrpc import INVALID_PARAMS, dumps
 from proxy.ingress.mcp_names import joined_prompt, joined_uri, split_prompt, split_uri
-from proxy.model.json_text import object_of
+from proxy.model.json_text import array_of, items_of, object_of, string_of, texts_of
 
 _BY_URI = frozenset({"resources/read", "resources/subscribe", "resources/unsubscribe"})
 _INSIDE = ("resource", "content")
@@ -80,8 +79,8 @@ LISTS = {
 def joined_item(method: str, server: str, item: str) -> str | None:
     """Return an item of a server's list with its aggregated name, None when it has none."""
     _, member = LISTS[method]
-    members = members_of(item)
-    name = text_of(members.get(member)) if members else None
+    members = texts_of(item)
+    name = string_of(members.get(member)) if members else None
     if members is None or name is None:
         return None
     joined = joined_prompt(server, name) if member == "name" else joined_uri(server, name)
@@ -105,7 +104,7 @@ def joined_params(server: str, params: bytes) -> bytes:
 
 
 def _each(result: bytes, member: str, server: str) -> bytes:
-    members = members_of(result) or {}
+    members = texts_of(result) or {}
     items = items_of(members.get(member, ""))
     if items is None:
         return result
@@ -115,13 +114,13 @@ def _each(result: bytes, member: str, server: str) -> bytes:
 
 def _joined_uris(item: str, server: str, depth: int = 2) -> str:
     """Rename the URI of a part, of its resource, and of the content of a message (two deep)."""
-    members = members_of(item) if depth >= 0 else None
+    members = texts_of(item) if depth >= 0 else None
     if members is None:
         return item
     changed: dict[str, str] = {
         name: _joined_uris(members[name], server, depth - 1) for name in _INSIDE if name in members
     }
-    uri = text_of(members.get("uri"))
+    uri = string_of(members.get("uri"))
     if uri is not None:
         changed["uri"] = _text(joined_uri(server, uri))
     return object_of(members | changed) if changed else item

@@ -43,6 +43,7 @@ _SPELLED = {
         "uri",
     )
 }
+_KNOWN = frozenset(_SPELLED.values())
 _OWN = frozenset({"initialize", "ping", "server/discover", "subscriptions/listen", "tools/list"})
 
 
@@ -65,7 +66,9 @@ def call_of(gate: Gate, server: str | None, message: Message) -> ToolCall:
     members of `params`. Raises BadRequest, LookupError when there is no such method here.
     """
     method, params = message.method, message.params
-    if any(_SPELLED.get(key.casefold(), key) != key for key in params):
+    if not _KNOWN.issuperset(params) and any(
+        _SPELLED.get(key.casefold(), key) != key for key in params
+    ):
         raise _invalid("unknown-member", "The members of `params` are spelled as MCP has them.")
     if method == TOOLS_CALL:
         return _tool_call(server, message)

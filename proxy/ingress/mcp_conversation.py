@@ -14,7 +14,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from proxy.ingress.canonical import canonical_arguments
-from proxy.ingress.json_members import members_of, text_of
 from proxy.ingress.jsonrpc import (
     RequestId,
     Response,
@@ -25,7 +24,7 @@ from proxy.ingress.jsonrpc import (
 from proxy.ingress.mcp_aggregate import joined_params
 from proxy.ingress.mcp_capabilities import SERVERS_REQUESTS, is_logged, missing_capabilities
 from proxy.ingress.streams import Outlet
-from proxy.model.json_text import object_of
+from proxy.model.json_text import object_of, string_of, texts_of
 from proxy.model.mcp import Era, RpcReply
 from proxy.model.token import new_id
 from proxy.upstream.conversation import NOT_HERE
@@ -102,6 +101,9 @@ class ClientEnd:
         del method, params
         return _NOBODY
 
+    async def pause(self, retry_s: float) -> None:
+        """Let the client go until it comes back, where its era has that."""
+
     def _shown(self, method: str, params: bytes) -> bytes | None:
         """Return the params as this client gets them, None when it gets none."""
         client = self._client
@@ -122,11 +124,11 @@ class ClientEnd:
         wanted = self._client.log_level
         if wanted is None:
             return self._client.era is Era.HANDSHAKE
-        return is_logged(text_of((members_of(params) or {}).get("level")), wanted)
+        return is_logged(string_of((texts_of(params) or {}).get("level")), wanted)
 
 
 def _with_token(params: bytes, token: RequestId | None) -> bytes | None:
-    members = members_of(params)
+    members = texts_of(params)
     if members is None or token is None:
         return None
     return object_of(members | {"progressToken": dumps(token).decode()}).encode()
@@ -185,6 +187,10 @@ class HandshakeEnd(ClientEnd):
                     notification_message("notifications/cancelled", taken_back)
                 )
                 raise
+
+    async def pause(self, retry_s: float) -> None:
+        """Let the client go until it comes back."""
+        await self._outlet.pause(retry_s)
 
 
 @dataclass(frozen=True, slots=True)

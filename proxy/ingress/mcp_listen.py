@@ -7,7 +7,6 @@ from typing import Any
 
 from proxy.errors import BadRequest
 from proxy.ingress.base import Gate
-from proxy.ingress.json_members import members_of
 from proxy.ingress.jsonrpc import (
     INVALID_PARAMS,
     Message,
@@ -21,7 +20,7 @@ from proxy.ingress.mcp_calls import Exchange, call_of
 from proxy.ingress.mcp_envelope import SUBSCRIPTION_KEY
 from proxy.ingress.streams import EventStream, event
 from proxy.ingress.wire import accepts
-from proxy.model.json_text import object_of
+from proxy.model.json_text import object_of, texts_of
 from proxy.model.ledger import Outcome
 from proxy.model.mcp import Era, Notification
 from proxy.model.token import new_id
@@ -153,7 +152,7 @@ class _Subscription:
                 yield self._event(said.method, params)
 
     def _event(self, method: str, params: bytes) -> bytes:
-        members = (members_of(params) or {}) | {"_meta": self._meta}
+        members = (texts_of(params) or {}) | {"_meta": self._meta}
         return event(notification_message(method, object_of(members).encode()))
 
 

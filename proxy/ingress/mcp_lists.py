@@ -6,12 +6,11 @@ from typing import Any
 
 from proxy.errors import BadRequest
 from proxy.ingress.base import Gate
-from proxy.ingress.json_members import array_of, items_of, members_of, text_of
 from proxy.ingress.jsonrpc import INVALID_PARAMS, Message
 from proxy.ingress.mcp_aggregate import LISTS, joined_item
 from proxy.ingress.mcp_names import joined_name
 from proxy.ingress.mcp_results import Stamp, cached, finished, method_reply
-from proxy.model.json_text import object_of
+from proxy.model.json_text import array_of, items_of, object_of, string_of, texts_of
 from proxy.model.mcp import RpcReply
 from proxy.model.session import Mode
 from proxy.model.step import Answer
@@ -58,7 +57,7 @@ def _shown(tools: Iterable[VisibleTool], *, aggregated: bool, with_output: bool)
         name = joined_name(tool.server, tool.definition.name) if aggregated else None
         if aggregated and name is None:
             continue
-        members = members_of(tool.definition.raw) or {}
+        members = texts_of(tool.definition.raw) or {}
         if name is not None:
             members["name"] = json.dumps(name)
         if not with_output:
@@ -97,9 +96,9 @@ async def _pages(
         reply = method_reply(method, await run(server, params), None)
         if reply.result is None:
             return items, reply
-        members = members_of(reply.result) or {}
+        members = texts_of(reply.result) or {}
         items += items_of(members.get(LISTS[method][0], "")) or []
-        cursor = text_of(members.get("nextCursor"))
+        cursor = string_of(members.get("nextCursor"))
         if cursor is None or params.get("cursor") == cursor or len(items) >= room:
             break
         params = {"cursor": cursor}

@@ -6,7 +6,6 @@ result (MCP 2026-07-28, result type and caching) are ours to write.
 
 from typing import Any
 
-from proxy.ingress.json_members import members_of, text_of
 from proxy.ingress.jsonrpc import (
     FAULT_CODES,
     INTERNAL_ERROR,
@@ -16,7 +15,7 @@ from proxy.ingress.jsonrpc import (
     error_object,
     fault_object,
 )
-from proxy.model.json_text import object_of
+from proxy.model.json_text import object_of, string_of, texts_of
 from proxy.model.mcp import RpcReply
 from proxy.model.reasons import kind_of
 from proxy.model.step import Answer
@@ -78,7 +77,7 @@ def method_reply(method: str, answer: Answer, stamp: Stamp) -> RpcReply:
         return RpcReply(error=fault_object(answer.reasons, _identity(answer), codes))
     if answer.is_rpc_error:
         return RpcReply(error=_error(answer.result, stamp))
-    members = members_of(answer.result)
+    members = texts_of(answer.result)
     if members is None:
         return RpcReply(error=error_object(INTERNAL_ERROR, "The server gave no result."))
     shown = cached(method, _final(members), stamp)
@@ -89,14 +88,14 @@ def method_reply(method: str, answer: Answer, stamp: Stamp) -> RpcReply:
 
 def input_required(answer: Answer, state: str, stamp: Stamp) -> RpcReply:
     """Return a server's InputRequiredResult with our own request state in place of its own."""
-    members = members_of(answer.result or b"") or {}
+    members = texts_of(answer.result or b"") or {}
     members["requestState"] = _text(state)
     return RpcReply(result=finished(members, _meta(answer), stamp))
 
 
 def status_of(reply: RpcReply) -> int:
     """Return the HTTP status of a reply in the stateless era, where some errors have their own."""
-    error = members_of(reply.error or b"") or {}
+    error = texts_of(reply.error or b"") or {}
     return _STATUS.get(error.get("code", ""), 200)
 
 
@@ -117,7 +116,7 @@ def finished(members: dict[str, str], own: dict[str, Any], stamp: Stamp) -> byte
     own = {**(stamp or {}), **own}
     shown = dict(members)
     if "_meta" in members:
-        theirs = members_of(members["_meta"]) or {}
+        theirs = texts_of(members["_meta"]) or {}
         kept = {key: value for key, value in theirs.items() if not key.startswith(META_PREFIX)}
         shown["_meta"] = object_of(kept | {key: _text(value) for key, value in own.items()})
     elif own:
@@ -133,7 +132,7 @@ def _said(raw: bytes, answer: Answer, stamp: Stamp) -> RpcReply:
     """Return what the tool said; an HTTP service's answer is wrapped."""
     if answer.is_rpc_error:
         return RpcReply(error=_error(raw, stamp))
-    members = members_of(raw)
+    members = texts_of(raw)
     if members is not None and any(name in members for name in _OF_A_CALL):
         return RpcReply(result=finished(_final(members), _meta(answer), stamp))
     text = raw.decode(errors="replace")
@@ -143,13 +142,13 @@ def _said(raw: bytes, answer: Answer, stamp: Stamp) -> RpcReply:
 
 def _final(members: dict[str, str]) -> dict[str, str]:
     """Return a result that asks for nothing: what does has another outcome, and is sealed."""
-    asks = text_of(members.get("resultType")) == "input_required"
+    asks = string_of(members.get("resultType")) == "input_required"
     return {k: v for k, v in members.items() if k != "resultType"} if asks else members
 
 
 def _error(raw: bytes, stamp: Stamp) -> bytes:
     """Return a server's error as it is, but with no code that the client's era has not."""
-    members = members_of(raw)
+    members = texts_of(raw)
     if members is None or stamp is None:
         return raw
     code = members.get("code", "")
@@ -179,7 +178,7 @@ def _identity(answer: Answer) -> dict[str, Any]:
         "step_id": answer.step_id,
         "decision_id": answer.decision_id,
         "policy_revision": answer.policy_revision,
-        "outcome": answer.outcome.value,
+        "outcome": answer.outcome,
     }
     return known if answer.approval is None else known | {"approval": answer.approval}
 

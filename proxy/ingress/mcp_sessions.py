@@ -5,11 +5,9 @@ the principal and the endpoint it was issued to.
 """
 
 import asyncio
-import re
 import secrets
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import takewhile
@@ -18,13 +16,9 @@ from typing import Any
 from proxy.errors import BadRequest
 from proxy.ingress.jsonrpc import RequestId
 from proxy.ingress.mcp_conversation import Questions
-from proxy.ingress.streams import event, priming_event
+from proxy.ingress.mcp_resumed import Resumables
 from proxy.model.mcp import RpcReply
 from proxy.model.token import new_id
-
-MAX_KEPT_EVENTS = 256
-MAX_KEPT_BYTES = 1_048_576
-_EVENT_ID = re.compile(r"[0-9]{1,18}")
 
 Owner = tuple[str, str, str | None]
 
@@ -39,35 +33,9 @@ class SessionLimits:
     requests_in_flight: int = 64
 
 
-class Kept:
-    """The last events of a session's stream, so that a broken one can be resumed."""
-
-    def __init__(self) -> None:
-        self._last = 0
-        self._bytes = 0
-        self._events: deque[tuple[int, bytes]] = deque()
-
-    def keep(self, message: bytes) -> bytes:
-        """Return a message as the numbered event that goes out; the oldest kept make room."""
-        self._last += 1
-        shown = event(message, str(self._last))
-        self._events.append((self._last, shown))
-        self._bytes += len(shown)
-        while len(self._events) > MAX_KEPT_EVENTS or self._bytes > MAX_KEPT_BYTES:
-            self._bytes -= len(self._events.popleft()[1])
-        return shown
-
-    def since(self, last_event_id: str | None) -> bytes:
-        """Return how a stream begins: what was sent after that event, and where to resume."""
-        missed: Iterable[bytes] = ()
-        if last_event_id is not None and _EVENT_ID.fullmatch(last_event_id):
-            missed = (sent for number, sent in self._events if number > int(last_event_id))
-        return b"".join(missed) + priming_event(str(self._last))
-
-
 @dataclass(slots=True)
 class McpSession:
-    """One handshake: whose it is, what its client can do, its requests in flight, its stream.
+    """One handshake: whose it is, what its client can do, its requests in flight, its streams.
 
     `key` is what servers know it by; the id stays between us and the client. `streaming` is set
     while its event stream is open, and closes it.
@@ -76,13 +44,18 @@ class McpSession:
     owner: Owner
     last_used_s: float
     capabilities: Mapping[str, Any] = field(default_factory=dict)
+    version: str = ""
     key: str = field(default_factory=lambda: new_id("mcp"))
     log_level: str | None = None
     requests: dict[RequestId, asyncio.Task[RpcReply] | None] = field(default_factory=dict)
     questions: Questions = field(default_factory=Questions)
-    kept: Kept = field(default_factory=Kept)
+    streams: Resumables = field(default_factory=Resumables)
     streaming: asyncio.Event | None = None
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def ended(self) -> asyncio.Event:
+        """Set once nobody can use it any more."""
+        return self.streams.ended
 
     @property
     def idle(self) -> bool:
@@ -128,8 +101,8 @@ class McpSessions:
         self._on_end = on_end
         self._sessions: dict[str, McpSession] = {}
 
-    def open(self, owner: Owner, capabilities: Mapping[str, Any]) -> str:
-        """Return the id of a new session, 256 random bits.
+    def open(self, owner: Owner, capabilities: Mapping[str, Any], version: str = "") -> str:
+        """Return the id of a new session, 256 random bits; `version` is the one agreed on.
 
         A principal at its cap loses its longest unused session. Raises BadRequest when all are in
         use, or the whole gateway is full.
@@ -144,7 +117,7 @@ class McpSessions:
         if len(self._sessions) >= self._limits.total:
             raise BadRequest("too-many-mcp-sessions", "The gateway is full; try later.", 503)
         session_id = secrets.token_urlsafe(32)
-        self._sessions[session_id] = McpSession(owner, time.monotonic(), capabilities)
+        self._sessions[session_id] = McpSession(owner, time.monotonic(), capabilities, version)
         return session_id
 
     def find(self, session_id: str | None, owner: Owner) -> McpSession:

@@ -1,14 +1,14 @@
 """MCP's handshake era (2025-11-25): `initialize`, then requests under an `Mcp-Session-Id`.
 
 Requests are answered as JSON, or as a stream of events when a server has something to say before.
-What servers say outside of calls comes on the session's one GET stream, which can be resumed.
+What servers say outside of calls comes on the session's one GET stream. A GET resumes either kind.
 """
 
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
-from proxy.errors import BadRequest
+from proxy.errors import BadRequest, DetentError
 from proxy.ingress.base import Gate
 from proxy.ingress.jsonrpc import (
     CANCELLED,
@@ -17,6 +17,7 @@ from proxy.ingress.jsonrpc import (
     RequestId,
     Response,
     dumps,
+    error_of,
     error_reply,
     notification_message,
     reply_message,
@@ -33,11 +34,16 @@ from proxy.ingress.mcp_envelope import (
     checked_level,
     progress_token,
 )
+from proxy.ingress.mcp_kept import OWN, Cursor, cursor_of
 from proxy.ingress.mcp_methods import LOG_LEVEL, Methods
+from proxy.ingress.mcp_resumed import ResumableOutlet
 from proxy.ingress.mcp_sessions import McpSession, McpSessions, Owner, SessionLimits
 from proxy.ingress.streams import EventStream, Outlet
 from proxy.ingress.wire import JSON, accepts, header, respond
 from proxy.model.mcp import Era, Notification, RpcReply
+
+EVENTS = "text/event-stream"
+RESUMING_SINCE = "2025-11-25"
 
 _UPDATED = "notifications/resources/updated"
 
@@ -74,21 +80,35 @@ class StatefulEra:
     async def stream(self, exchange: Exchange) -> None:
         """Hold the session's one event stream open. Raises BadRequest, Refused.
 
-        With a Last-Event-ID it takes the place of a broken one.
+        With a Last-Event-ID it takes the place of a broken one, and goes on with the answer of a
+        POST when the id is of such a stream.
         """
         session = self._session(exchange)
-        if not accepts(exchange.scope, "text/event-stream"):
+        if not accepts(exchange.scope, EVENTS):
             raise BadRequest("not-acceptable", "Accept text/event-stream.", 406)
-        last = header(exchange.scope, b"last-event-id")
+        event_id = header(exchange.scope, b"last-event-id")
+        last = cursor_of(event_id or "")
+        if last is not None and last.stream != OWN:
+            await self._resume(exchange, session, last)
+            return
         with (
             self._gate.stream(exchange.caller) as closing,
-            session.stream(resumes=last is not None) as replaced,
+            session.stream(resumes=event_id is not None) as replaced,
         ):
             async with self._gate.watch(exchange.server, session.key) as heard:
                 events = _events(session, heard, joined=exchange.server is None)
                 await EventStream(exchange.receive, exchange.send).run(
-                    (closing, session.ended, replaced), events, session.kept.since(last)
+                    (closing, session.ended, replaced), events, session.streams.kept.since(last)
                 )
+
+    async def _resume(self, exchange: Exchange, session: McpSession, last: Cursor) -> None:
+        """Go on with the answer of a POST, to its end. Raises BadRequest, Refused."""
+        answer = session.streams.find(last)
+        with self._gate.stream(exchange.caller) as closing, answer.read() as replaced:
+            over = asyncio.Event()
+            await EventStream(exchange.receive, exchange.send).run(
+                (closing, session.ended, replaced, over), answer.events(last, over)
+            )
 
     async def end(self, exchange: Exchange) -> None:
         """End the session; calls in flight go on to their end. Raises BadRequest."""
@@ -109,21 +129,21 @@ class StatefulEra:
                 rpc_code=INVALID_PARAMS,
             )
         offered = self._gate.offered(exchange.server)
+        version = asked if asked in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1]
         result = {
-            "protocolVersion": asked if asked in HANDSHAKE_VERSIONS else HANDSHAKE_VERSIONS[-1],
+            "protocolVersion": version,
             "capabilities": server_capabilities(offered, Era.HANDSHAKE),
             "serverInfo": self._server_info,
         }
-        session_id = self._sessions.open(_owner(exchange), declared)
+        session_id = self._sessions.open(_owner(exchange), declared, version)
         reply = result_reply(message.id, dumps(result))
         await respond(exchange.send, 200, reply, (*JSON, (b"mcp-session-id", session_id.encode())))
 
     async def _request(
         self, exchange: Exchange, session: McpSession, message: Message, request_id: RequestId
     ) -> None:
-        """Run a request to its answer; a client that has gone can never be answered: cancelled."""
-        streams = accepts(exchange.scope, "text/event-stream")
-        outlet = Outlet(exchange.receive, exchange.send, streams=streams)
+        """Run a request to its answer; it is cancelled when its client has gone."""
+        outlet = _outlet(exchange, session, message.method)
         try:
             with session.request(request_id, self._limits.requests_in_flight):
                 work = asyncio.create_task(self._answered(exchange, session, message, outlet))
@@ -134,12 +154,11 @@ class StatefulEra:
                     await cancelled(work)
         finally:
             self._sessions.settle(session)
-        if work.cancelled():
-            reply = error_reply(request_id, CANCELLED, "The request was cancelled.")
-        else:
-            reply = reply_message(request_id, work.result())
+        reply = _reply(request_id, work, outlet)
         if is_there:
             await outlet.end(200, reply)
+        else:
+            outlet.miss(reply)
 
     async def _answered(
         self, exchange: Exchange, session: McpSession, message: Message, outlet: Outlet
@@ -182,6 +201,33 @@ def _owner(exchange: Exchange) -> Owner:
     return (principal.tenant, principal.agent, exchange.server)
 
 
+def _outlet(exchange: Exchange, session: McpSession, method: str) -> Outlet:
+    """Return the way back of a request.
+
+    Streams can be resumed by clients that know of priming events. Such a client gets every list as
+    a stream, as servers give it; calls are JSON until there is more to say: a stream costs clients
+    a new connection, and some take no large event.
+    """
+    receive, send = exchange.receive, exchange.send
+    streams = accepts(exchange.scope, EVENTS)
+    if not streams or session.version < RESUMING_SINCE:
+        return Outlet(receive, send, streams=streams)
+    always = method.endswith("/list") and EVENTS in (header(exchange.scope, b"accept") or "")
+    return ResumableOutlet(receive, send, session.streams, always=always)
+
+
+def _reply(request_id: RequestId, work: asyncio.Task[RpcReply], outlet: Outlet) -> bytes:
+    """Return the response to a request. Raises DetentError where a status can still tell it."""
+    if work.cancelled():
+        return error_reply(request_id, CANCELLED, "The request was cancelled.")
+    try:
+        return reply_message(request_id, work.result())
+    except DetentError as error:
+        if not outlet.has_begun:
+            raise
+        return error_of(request_id, error, {})
+
+
 def _notified(session: McpSession, message: Message) -> None:
     """Act on a notification: only a cancellation does anything, and only in its own session."""
     if message.method != "notifications/cancelled":
@@ -200,4 +246,4 @@ async def _events(
     async for server, said in heard:
         renamed = joined and said.method == _UPDATED
         params = joined_params(server, said.params) if renamed else said.params
-        yield session.kept.keep(notification_message(said.method, params))
+        yield session.streams.kept.keep(notification_message(said.method, params))

@@ -19,7 +19,7 @@ from proxy.ingress.openapi import DescribedApi
 from proxy.ingress.operator_access import Access, Role
 from proxy.ingress.operator_approvals import ApprovalRoutes
 from proxy.ingress.operator_controls import Controls
-from proxy.ingress.operator_kill import KillRoutes
+from proxy.ingress.operator_kill import Halting, KillRoutes
 from proxy.ingress.operator_known import KnownScopes
 from proxy.ingress.operator_openapi import DESCRIBED
 from proxy.ingress.operator_requests import query_of
@@ -27,7 +27,9 @@ from proxy.ingress.operator_views import Views
 from proxy.ingress.problems import LastResort, install_problems
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.kill import Scope
+from proxy.model.lease import Effectiveness
 from proxy.model.session import Operator
+from proxy.monitors.integrity import Irregularity
 from proxy.observability.metrics import CONTENT_TYPE, Metrics
 from proxy.stores.base import Store
 
@@ -43,18 +45,22 @@ Act = Callable[[Operator, Request], Awaitable[Response]]
 class OperatorPorts:
     """What the port works on.
 
-    `operators` maps the SHA-256 (hex) of a token to its operator; `reload` loads the policy again,
+    `effects` tells how far the kill of an epoch has come. `operators` maps the SHA-256 (hex) of a
+    token to its operator; `reload` loads the policy again,
     returns its revision and raises PolicyError. `configured` gives the tenants, agents and tools
-    there are, `hooked` the tools (`server/tool`) that agents run themselves.
+    there are, `hooked` the tools (`server/tool`) that agents run themselves, `findings` what is
+    wrong now with tools.
     """
 
     kill_switch: KillSwitch
+    effects: Callable[[int], Awaitable[Effectiveness]]
     store: Store
     metrics: Metrics
     operators: Mapping[str, Operator]
     reload: Callable[[], Awaitable[str]]
     configured: Callable[[], frozenset[Scope]] = frozenset
     hooked: Callable[[], frozenset[str]] = frozenset
+    findings: Callable[[], tuple[Irregularity, ...]] = tuple
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,20 +89,22 @@ def operations_of(ports: OperatorPorts) -> tuple[Operation, ...]:
     """Return the whole table."""
     access = Access(ports.operators, ports.store)
     known = KnownScopes(ports.configured, ports.store)
-    kill = KillRoutes(ports.kill_switch, ports.store, access, known, ports.metrics)
-    views = Views(ports.store, access, ports.hooked)
+    halting = Halting(ports.kill_switch, ports.store, ports.effects, ports.metrics)
+    kill = KillRoutes(halting, access, known)
+    views = Views(ports.store, access, ports.hooked, ports.findings)
     controls = Controls(ports.store, access, ports.reload)
     approvals, approve = ApprovalRoutes(ports.store, access), _any(Role.APPROVE)
-    halting, view = _any(Role.KILL, Role.LIFT, Role.VIEW), _any(Role.VIEW)
+    halts, view = _any(Role.KILL, Role.LIFT, Role.VIEW), _any(Role.VIEW)
     return (
         Operation("POST", "/killswitch", _any(Role.KILL), kill.kill),
-        Operation("GET", "/killswitch", halting, kill.state),
-        Operation("GET", "/killswitch/{epoch}", halting, kill.one),
+        Operation("GET", "/killswitch", halts, kill.state),
+        Operation("GET", "/killswitch/{epoch}", halts, kill.one),
         Operation("DELETE", "/killswitch/{epoch}", _any(Role.LIFT), kill.lift),
         Operation("GET", "/v1/sessions", view, views.sessions),
         Operation("GET", "/v1/chains/{session}", view, views.chain),
         Operation("GET", "/v1/decisions", view, views.decisions),
         Operation("GET", "/v1/intents", view, views.intents),
+        Operation("GET", "/v1/findings", view, views.findings),
         Operation("GET", "/v1/approvals", approve, approvals.list),
         Operation("GET", "/v1/approvals/{approval}", approve, approvals.one),
         Operation("POST", "/v1/approvals/{approval}/approve", approve, approvals.approve),

@@ -6,8 +6,10 @@ from typing import Any
 
 from proxy.killswitch.switch import KillReport
 from proxy.model.kill import KillOrder, Scope
+from proxy.model.lease import Effectiveness, HolderState
 from proxy.model.ledger import DecisionRecord, StepRow
 from proxy.model.session import Session
+from proxy.monitors.integrity import Irregularity
 
 Document = dict[str, Any]
 
@@ -24,23 +26,26 @@ def scope_documents(scopes: Iterable[Scope]) -> list[Document]:
     return [{"kind": scope.kind.value, "id": scope.id} for scope in scopes]
 
 
-def report_document(report: KillReport) -> Document:
-    """Return the answer to a kill. This process is the one holder of a kill lease."""
+def report_document(report: KillReport, effects: Effectiveness | None) -> Document:
+    """Return the answer to a kill; without effects it is not committed, but halts here."""
     return {
         "epoch": report.epoch,
         "order_id": report.order_id,
         "committed": report.committed,
         "committed_at": time_text(report.committed_at),
-        "halted_locally": report.halted_locally,
-        "effective": report.effective,
-        "deadline": time_text(report.deadline),
+        "halted_locally": True,
         "scopes": scope_documents(report.scopes),
         "in_flight": report.in_flight,
-        "holders": {
-            "acked": int(report.effective),
-            "expired": 0,
-            "outstanding": int(not report.effective),
-        },
+        **effects_document(effects),
+    }
+
+
+def effects_document(effects: Effectiveness | None) -> Document:
+    """Return how far a kill has come: who may start calls and obeys it, or may not any more."""
+    return {
+        "effective": effects is not None and effects.effective,
+        "deadline": time_text(effects.deadline if effects else None),
+        "holders": {state.value: effects.count(state) if effects else 0 for state in HolderState},
     }
 
 
@@ -92,6 +97,17 @@ def step_document(row: StepRow) -> Document:
         "decision_id": row.decision_id,
         "policy_revision": row.policy_revision,
         "epoch": intent.epoch,
+    }
+
+
+def finding_document(found: Irregularity) -> Document:
+    """Return what is wrong with a tool; `other` is the reviewed tool it may be taken for."""
+    return {
+        "kind": found.kind.value,
+        "severity": found.severity.value,
+        "tool": found.tool,
+        "other": found.other or None,
+        "message": found.message,
     }
 
 

@@ -6,8 +6,9 @@ tenant of a session that an operator of some tenants names.
 
 import asyncio
 import re
-from collections.abc import Iterable
-from dataclasses import replace
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from starlette.requests import Request
@@ -17,6 +18,7 @@ from proxy.errors import BadRequest, StoreUnavailable
 from proxy.ingress.operator_access import Access, everything_of
 from proxy.ingress.operator_documents import (
     Document,
+    effects_document,
     order_document,
     report_document,
     scope_documents,
@@ -25,6 +27,7 @@ from proxy.ingress.operator_known import UNKNOWN, KnownScopes
 from proxy.ingress.operator_requests import members_of, query_of, reason_of, scope_of, wait_of
 from proxy.killswitch.switch import KillReport, KillSwitch
 from proxy.model.kill import KillAction, KillEntry, KillOrder, Scope, ScopeKind
+from proxy.model.lease import Effectiveness
 from proxy.model.session import Operator
 from proxy.observability.metrics import Metrics
 from proxy.stores.base import KillLog
@@ -37,26 +40,34 @@ _EPOCH = re.compile(r"[1-9][0-9]{0,17}")
 _SHARED = frozenset({ScopeKind.GLOBAL, ScopeKind.TOOL})
 
 
+@dataclass(frozen=True, slots=True)
+class Halting:
+    """The kill switch, its log, and how far a kill has come, by its epoch."""
+
+    kill_switch: KillSwitch
+    kill_log: KillLog
+    effects: Callable[[int], Awaitable[Effectiveness]]
+    metrics: Metrics
+
+
 class KillRoutes:
     """The four requests around the kill switch."""
 
-    def __init__(
-        self,
-        kill_switch: KillSwitch,
-        kill_log: KillLog,
-        access: Access,
-        known: KnownScopes,
-        metrics: Metrics,
-    ) -> None:
-        self._kill_switch = kill_switch
-        self._kill_log = kill_log
+    def __init__(self, halting: Halting, access: Access, known: KnownScopes) -> None:
+        self._kill_switch = halting.kill_switch
+        self._kill_log = halting.kill_log
+        self._effects = halting.effects
+        self._metrics = halting.metrics
         self._access = access
         self._known = known
-        self._metrics = metrics
 
     async def kill(self, operator: Operator, request: Request) -> Response:
-        """Halt a scope; without one, everything this operator covers."""
+        """Halt a scope; without one, everything this operator covers.
+
+        Answers once it is committed, or, if asked to wait, once it is effective everywhere.
+        """
         wait_s = wait_of(query_of(request, "wait"))
+        deadline = time.monotonic() + wait_s
         members = await members_of(request, _KILL_MEMBERS)
         if "revert" in members:
             raise BadRequest("revert-unavailable", "A kill cannot revert; leave `revert` out.")
@@ -66,9 +77,9 @@ class KillRoutes:
         report = await self._kill_switch.kill(named, operator.name, reason)
         for scope in named:
             self._metrics.killed(scope.kind)
-        if not report.committed:
-            report = await self._committed_after_all(report, wait_s)
-        document = report_document(report) | await self._hint(named)
+        report = await self._committed_after_all(report, deadline)
+        effects = await self._effective(report, deadline)
+        document = report_document(report, effects) | await self._hint(named)
         return JSONResponse(document, 200 if report.committed else 503)
 
     async def state(self, operator: Operator, request: Request) -> Response:
@@ -92,7 +103,8 @@ class KillRoutes:
         calls = [{"step_id": step, "verdict": last.value} for step, last in verdicts.items()]
         active = any(entry.epoch == each.epoch for each in self._kill_switch.state.active)
         told = {"epoch": entry.epoch, **order_document(entry.order)}
-        return JSONResponse({**told, "active": active, "calls": calls})
+        effects = effects_document(await self._effects(entry.epoch))
+        return JSONResponse({**told, **effects, "active": active, "calls": calls})
 
     async def lift(self, operator: Operator, request: Request) -> Response:
         """Let a halted scope go on."""
@@ -119,13 +131,23 @@ class KillRoutes:
             cure = "Whose session it is cannot be read now; kill its agent or tenant instead."
             raise BadRequest("store-unavailable", cure, 503) from None
 
-    async def _committed_after_all(self, report: KillReport, wait_s: float) -> KillReport:
+    async def _committed_after_all(self, report: KillReport, deadline: float) -> KillReport:
         """Wait until the order has become durable, as long as the operator is willing to."""
-        for _ in range(round(wait_s / LOOK_AGAIN_S)):
+        while not report.committed and time.monotonic() < deadline:
             if entry := self._active(report.order_id):
-                return _committed(report, entry)
+                return replace(report, epoch=entry.epoch, committed_at=datetime.now(UTC))
             await asyncio.sleep(LOOK_AGAIN_S)
         return report
+
+    async def _effective(self, report: KillReport, deadline: float) -> Effectiveness | None:
+        """Return how far the kill has come, at the latest when the operator waits no longer."""
+        if report.epoch is None:
+            return None
+        effects = await self._effects(report.epoch)
+        while not effects.effective and time.monotonic() < deadline:
+            await asyncio.sleep(LOOK_AGAIN_S)
+            effects = await self._effects(report.epoch)
+        return effects
 
     def _active(self, order_id: str) -> KillEntry | None:
         active = self._kill_switch.state.active
@@ -158,14 +180,6 @@ class KillRoutes:
 def _kill_of(epoch: int, entries: Iterable[KillEntry]) -> KillEntry | None:
     kills = (entry for entry in entries if entry.order.action is KillAction.KILL)
     return next((entry for entry in kills if entry.epoch == epoch), None)
-
-
-def _committed(report: KillReport, entry: KillEntry) -> KillReport:
-    """Return the report of a kill whose commit came late."""
-    now = datetime.now(UTC)
-    return replace(
-        report, epoch=entry.epoch, committed=True, committed_at=now, effective=True, deadline=now
-    )
 
 
 def _no_such_kill() -> BadRequest:

@@ -21,10 +21,12 @@ from proxy.ingress.openapi import (
 )
 from proxy.ingress.operator_requests import MAX_REASON_CHARS, MAX_ROWS, MAX_WAIT_S
 from proxy.model.approval import ApprovalState
+from proxy.model.finding import Severity
 from proxy.model.kill import KillVerdict, ScopeKind
 from proxy.model.ledger import IntentState
 from proxy.model.session import Mode, SessionState
 from proxy.model.tool import Effect, Recovery
+from proxy.monitors.integrity import Kind
 
 _NAME = "[!-.0-~]{1,128}"
 _LIMIT = {"type": "integer", "minimum": 1, "maximum": MAX_ROWS}
@@ -72,17 +74,16 @@ _TOLD = {"order_id": TEXT, "scopes": _SCOPES, "actor": TEXT, "reason": TEXT, "at
 _ORDER = record(**_TOLD) | {"required": ["order_id", "scopes"]}
 _STANDING = record(epoch=NUMBER, **_TOLD) | {"required": ["epoch", "order_id", "scopes"]}
 _HOLDERS = record(acked=NUMBER, expired=NUMBER, outstanding=NUMBER)
+_EFFECTS = {"effective": FLAG, "deadline": maybe(TIME), "holders": _HOLDERS}
 _REPORT = record(
     epoch=maybe(NUMBER),
     order_id=TEXT,
     committed=FLAG,
     committed_at=maybe(TIME),
     halted_locally=FLAG,
-    effective=FLAG,
-    deadline=maybe(TIME),
     scopes=_SCOPES,
     in_flight=NUMBER,
-    holders=_HOLDERS,
+    **_EFFECTS,
     matched=maybe(FLAG),
 )
 _REPORT["properties"]["warning"] = TEXT
@@ -134,6 +135,9 @@ _DECISION = record(
     epoch=NUMBER,
     dry_run=FLAG,
     risk=NUMBER,
+)
+_FINDING = record(
+    kind=_one_of(Kind), severity=_one_of(Severity), tool=TEXT, other=maybe(TEXT), message=TEXT
 )
 _APPROVAL = record(
     id=TEXT,
@@ -195,6 +199,7 @@ DESCRIBED: dict[tuple[str, str], dict[str, Any]] = {
             record(
                 epoch=NUMBER,
                 **_TOLD,
+                **_EFFECTS,
                 active=FLAG,
                 calls=many(record(step_id=TEXT, verdict=_one_of(KillVerdict))),
             ),
@@ -220,6 +225,10 @@ DESCRIBED: dict[tuple[str, str], dict[str, Any]] = {
     ("GET", "/v1/intents"): {
         "parameters": query(limit=_LIMIT, state=_one_of(IntentState)),
         "responses": answers(200, record(intents=many(_STEP))),
+    },
+    ("GET", "/v1/findings"): {
+        "parameters": query(limit=_LIMIT),
+        "responses": answers(200, record(findings=many(_FINDING))),
     },
     ("GET", "/v1/approvals"): {
         "parameters": query(limit=_LIMIT, state=_one_of((*ApprovalState, "any")), tenant=TEXT),

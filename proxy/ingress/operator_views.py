@@ -10,13 +10,15 @@ from proxy.ingress.operator_access import Access
 from proxy.ingress.operator_documents import (
     Document,
     decision_document,
+    finding_document,
     session_document,
     step_document,
 )
-from proxy.ingress.operator_requests import limit_of, query_of
+from proxy.ingress.operator_requests import MAX_ROWS, limit_of, query_of
 from proxy.model.kill import Scope, ScopeKind
 from proxy.model.ledger import IntentState, StepRow
-from proxy.model.session import Operator
+from proxy.model.session import ALL_TENANTS, Operator
+from proxy.monitors.integrity import Irregularity
 from proxy.stores.base import Store
 
 
@@ -24,11 +26,16 @@ class Views:
     """The requests that change nothing."""
 
     def __init__(
-        self, store: Store, access: Access, hooked: Callable[[], frozenset[str]] = frozenset
+        self,
+        store: Store,
+        access: Access,
+        hooked: Callable[[], frozenset[str]] = frozenset,
+        findings: Callable[[], tuple[Irregularity, ...]] = tuple,
     ) -> None:
         self._store = store
         self._access = access
         self._hooked = hooked
+        self._findings = findings
 
     async def sessions(self, operator: Operator, request: Request) -> Response:
         """List sessions, open ones first, then the newest."""
@@ -65,6 +72,19 @@ class Views:
         """Return a step; tier C is what Detent decided and an agent ran."""
         tier = {"tier": "C"} if row.intent.resource_id in self._hooked() else {}
         return step_document(row) | tier
+
+    async def findings(self, operator: Operator, request: Request) -> Response:
+        """List what is wrong now with the tools that servers offer.
+
+        Tools are of no tenant: an operator of some sees what is about tools that agents of theirs
+        asked for lately.
+        """
+        limit, found = limit_of(query_of(request, "limit")), self._findings()
+        if ALL_TENANTS not in operator.tenants:
+            records = await self._store.decisions(MAX_ROWS, operator.tenants)
+            asked = {record.resource_id for record in records}
+            found = tuple(one for one in found if one.reviewed in asked)
+        return JSONResponse({"findings": [finding_document(one) for one in found[:limit]]})
 
     async def dry_run(self, operator: Operator, request: Request) -> Response:
         """List the scopes whose calls are previewed, as far as they touch this operator."""

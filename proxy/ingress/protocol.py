@@ -58,6 +58,7 @@ class ConnectionLimits:
     stall_bytes: int = 32_768
     head_max_bytes: int = 32_768
     target_max_bytes: int = 12_288
+    handshake_timeout_s: float = 10.0  # of TLS, before the first head
 
 
 DEFAULT_LIMITS = ConnectionLimits()

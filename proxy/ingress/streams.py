@@ -5,7 +5,8 @@ while is taken for gone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Collection, Iterable
+from contextlib import suppress
 from typing import Any
 
 from starlette.types import Receive, Send
@@ -35,6 +36,11 @@ def priming_event(event_id: str) -> bytes:
     return b"id: %b\ndata: \n\n" % event_id.encode()
 
 
+def retry_event(event_id: str, retry_ms: int) -> bytes:
+    """Return the event that tells a client when to come back, before its connection is closed."""
+    return b"id: %b\nretry: %d\ndata: \n\n" % (event_id.encode(), retry_ms)
+
+
 class Outlet:
     """The answer to one POST: JSON, or a stream of events once one goes before the result.
 
@@ -49,8 +55,13 @@ class Outlet:
         self._keep_alive_s = keep_alive_s
         self._open = streams
         self._begun = False
-        self._stuck: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._stopped: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._sending = asyncio.Lock()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether it is a stream already, so that its status is given."""
+        return self._begun
 
     async def event(self, message: bytes) -> bool:
         """Send an event now; return False when the client takes none, or none any more."""
@@ -63,22 +74,27 @@ class Outlet:
         """Send the result and end the answer; `status` and `headers` are those of plain JSON."""
         if self._begun:
             await self._chunk(event(message), begin=False)
+            await self._close()
+            return
         self._open = False
         async with self._sending:
-            if not self._begun:
-                await respond(self._send, status, message, headers)
-            elif not self._stuck.done():
-                await self._send({"type": "http.response.body", "body": b""})
+            await respond(self._send, status, message, headers)
+
+    async def pause(self, retry_s: float) -> None:
+        """Let the client go until it comes back for the rest, if it can do so."""
+
+    def miss(self, message: bytes) -> None:
+        """Take the result of a client that has gone."""
 
     async def until(self, *waited: asyncio.Future[Any]) -> bool:
         """Wait until one of these is done; return False when the client has gone before."""
         gone = asyncio.create_task(disconnected(self._receive))
         try:
             while True:
-                await _any((*waited, gone, self._stuck), self._keep_alive_s)
+                await _any((*waited, gone, self._stopped), self._keep_alive_s)
                 if any(had.done() for had in waited):
                     return True
-                if gone.done() or self._stuck.done():
+                if gone.done() or self._stopped.done():
                     return False
                 await self._chunk(_COMMENT, begin=False)
         finally:
@@ -92,10 +108,28 @@ class Outlet:
                 if not self._begun:
                     await self._send(_start())
                     self._begun = True
+                    chunk = self._first() + chunk
                 await _write(self._send, chunk, self._keep_alive_s)
             except TimeoutError:
                 self._open = False
-                self._stuck.set_result(None)
+                self._stop()
+
+    async def _close(self) -> None:
+        """End a stream; nothing more goes out here. A client that does not read is left alone."""
+        was_open, self._open = self._open, False
+        if was_open:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._keep_alive_s), self._sending:
+                    await self._send({"type": "http.response.body", "body": b""})
+
+    def _stop(self) -> None:
+        """Wait for the client no longer."""
+        if not self._stopped.done():
+            self._stopped.set_result(None)
+
+    def _first(self) -> bytes:
+        """Return what a stream begins with."""
+        return b""
 
 
 class EventStream:
@@ -168,9 +202,25 @@ async def _next(events: AsyncIterator[bytes]) -> bytes | None:
     return await anext(events, None)
 
 
-async def _any(waited: Iterable[asyncio.Future[Any]], timeout_s: float) -> bool:
-    done, _ = await asyncio.wait(waited, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
-    return bool(done)
+async def _any(waited: Collection[asyncio.Future[Any]], timeout_s: float) -> bool:
+    """Return whether one of these is done in time: asyncio.wait at half its price."""
+    loop = asyncio.get_running_loop()
+    woken: asyncio.Future[None] = loop.create_future()
+
+    def wake(_: object = None) -> None:
+        if not woken.done():
+            woken.set_result(None)
+
+    timer = loop.call_later(timeout_s, wake)
+    for one in waited:
+        one.add_done_callback(wake)
+    try:
+        await woken
+    finally:
+        timer.cancel()
+        for one in waited:
+            one.remove_done_callback(wake)
+    return any(one.done() for one in waited)
 
 
 async def _stopped(tasks: Iterable[asyncio.Task[object]]) -> None:

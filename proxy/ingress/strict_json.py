@@ -4,6 +4,7 @@ What two readers could understand differently is refused: duplicate keys, number
 hold, text that is not plain UTF-8, NUL. Refusals never repeat the input.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -66,7 +67,9 @@ def parse(raw: bytes, limits: JsonLimits = DEFAULT_LIMITS) -> Any:
         )
     except ValueError as error:
         raise _refuse(_code_of(str(error))) from None
-    return _checked(value, 1, limits)
+    # Only an escape can make a NUL, and no text is longer than all of them.
+    reads_texts = b"\\u0000" in raw or len(raw) > limits.max_string_chars
+    return _Check(limits, reads_texts=reads_texts).checked(value, 1)
 
 
 def _refuse(code: str) -> BadRequest:
@@ -97,39 +100,49 @@ def _elements(raw: bytes) -> int:
     return b"".join(raw.split(b'"')[::2]).count(b",") + 1
 
 
-def _checked(value: Any, depth: int, limits: JsonLimits) -> Any:
-    """Check a value in place and return it, floats made of their text."""
-    kind = type(value)
-    if kind is str:
-        _check_text(value, limits.max_string_chars)
-    elif kind is dict or kind is list:
-        _check_members(value, depth, limits)
-    elif kind is int and not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
-        raise _refuse("number-out-of-range")
-    elif kind is LosslessFloat:
-        return _float_of(value)
-    return value
+class _Check:
+    """The checks of one document. `reads_texts`: strings have to be looked at one by one."""
 
+    def __init__(self, limits: JsonLimits, *, reads_texts: bool) -> None:
+        self._limits = limits
+        self._reads_texts = reads_texts
 
-def _check_members(container: Any, depth: int, limits: JsonLimits) -> None:
-    if depth > limits.max_depth:
-        raise _refuse("too-deep")
-    is_object = type(container) is dict
-    if is_object:
-        for key in container:
-            _check_text(key, limits.max_key_chars)
-    for place, item in container.items() if is_object else enumerate(container):
-        if type(item) is str:
-            _check_text(item, limits.max_string_chars)
-        else:
-            container[place] = _checked(item, depth + 1, limits)
+    def checked(self, value: Any, depth: int) -> Any:
+        """Check a value in place and return it, floats made of their text."""
+        kind = type(value)
+        if kind is str:
+            self._check_text(value)
+        elif kind is dict or kind is list:
+            self._check_members(value, depth)
+        elif kind is int and not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+            raise _refuse("number-out-of-range")
+        elif kind is LosslessFloat:
+            return _float_of(value)
+        return value
 
+    def _check_members(self, container: Any, depth: int) -> None:
+        if depth > self._limits.max_depth:
+            raise _refuse("too-deep")
+        is_object = type(container) is dict
+        if is_object:
+            self._check_keys(container)
+        for place, item in container.items() if is_object else enumerate(container):
+            if type(item) is not str:
+                container[place] = self.checked(item, depth + 1)
+            elif self._reads_texts:
+                self._check_text(item)
 
-def _check_text(text: str, max_chars: int) -> None:
-    if "\0" in text:
-        raise _refuse("nul-character")
-    if len(text) > max_chars:
-        raise _refuse("too-large")
+    def _check_keys(self, keys: Iterable[str]) -> None:
+        if max(map(len, keys), default=0) > self._limits.max_key_chars:
+            raise _refuse("too-large")
+        if self._reads_texts and "\0" in "".join(keys):
+            raise _refuse("nul-character")
+
+    def _check_text(self, text: str) -> None:
+        if "\0" in text:
+            raise _refuse("nul-character")
+        if len(text) > self._limits.max_string_chars:
+            raise _refuse("too-large")
 
 
 def _float_of(lossless: LosslessFloat) -> float:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 from starlette.types import Receive, Scope, Send
 
@@ -36,8 +37,12 @@ def bearer(scope: Scope) -> str:
 def accepts(scope: Scope, media_type: str) -> bool:
     """Return whether the Accept header takes that type; without one everything is taken."""
     given = header(scope, b"accept")
-    if given is None:
-        return True
+    return given is None or _takes(given, media_type)
+
+
+@lru_cache(maxsize=64)
+def _takes(given: str, media_type: str) -> bool:
+    """Read an Accept header; clients say the same one with every request."""
     ranges = {part.partition(";")[0].strip().lower() for part in given.split(",")}
     return not ranges.isdisjoint({media_type, media_type.partition("/")[0] + "/*", "*/*"})
 

@@ -5,15 +5,14 @@ the clocks and a pause after it; those granted later know the kill. So nobody's 
 counts, and a holder that is cut off or frozen delays the answer by no more than that.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 from proxy.errors import StoreError
-from proxy.killswitch.lease import boottime_s
+from proxy.killswitch.lease import KillLease
 from proxy.killswitch.relay import Relay
-from proxy.model.lease import Effectiveness, HolderState, LeaseTerms
+from proxy.model.lease import Effectiveness, HolderState
 
 UNREADABLE = "holders-unreadable"
 
@@ -35,33 +34,26 @@ class _Heard:
 class EffectWatch:
     """Notes when each kill became known here, and tells how far it has come."""
 
-    def __init__(
-        self,
-        terms: LeaseTerms,
-        holders: Holders,
-        relay: Relay | None = None,
-        clock: Callable[[], float] = boottime_s,
-    ) -> None:
-        self._terms = terms
+    def __init__(self, lease: KillLease, holders: Holders, relay: Relay | None = None) -> None:
+        self._lease = lease
         self._holders = holders
         self._relay = relay
-        self._clock = clock
         self._heard: dict[int, _Heard] = {}
 
     def heard(self, epoch: int) -> None:
         """Note that a kill is committed: the later this is called, the later the deadline."""
-        self._heard.setdefault(epoch, _Heard(self._clock(), datetime.now(UTC)))
+        self._heard.setdefault(epoch, _Heard(self._lease.now(), datetime.now(UTC)))
 
-    async def of(self, epoch: int, own: str) -> Effectiveness:
-        """Return how far a kill has come; `own` is the holder that asks, and obeys."""
+    async def of(self, epoch: int) -> Effectiveness:
+        """Return how far a kill has come that this process obeys already."""
         self.heard(epoch)
-        heard = self._heard[epoch]
-        standing = {own: HolderState.ACKED} | await self._standing(epoch, own)
-        if self._clock() >= heard.at_s + self._terms.bound_s:
+        heard, bound_s = self._heard[epoch], self._lease.terms.bound_s
+        standing = {self._lease.holder: HolderState.ACKED} | await self._others(epoch)
+        if self._lease.now() >= heard.at_s + bound_s:
             standing = {name: _settled(state) for name, state in standing.items()}
-        return Effectiveness(standing, heard.at + timedelta(seconds=self._terms.bound_s))
+        return Effectiveness(standing, heard.at + timedelta(seconds=bound_s))
 
-    async def _standing(self, epoch: int, own: str) -> dict[str, HolderState]:
+    async def _others(self, epoch: int) -> dict[str, HolderState]:
         below = self._relay.standing(epoch) if self._relay else {}
         try:
             beside = await self._holders.holders()
@@ -70,7 +62,7 @@ class EffectWatch:
         return below | {
             name: HolderState.ACKED if acked >= epoch else HolderState.OUTSTANDING
             for name, acked in beside.items()
-            if name != own
+            if name != self._lease.holder
         }
 
 

@@ -7,7 +7,7 @@ sent.
 """
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from proxy.model.kill import KillVerdict, Scope
@@ -16,7 +16,7 @@ from proxy.model.kill import KillVerdict, Scope
 class Flight:
     """One call from admission to answer. `sent`: its first byte was handed over."""
 
-    def __init__(self, step_id: str, scopes: frozenset[Scope], task: asyncio.Task[object]) -> None:
+    def __init__(self, step_id: str, scopes: Sequence[Scope], task: asyncio.Task[object]) -> None:
         self.step_id = step_id
         self.scopes = scopes
         self.sent = False
@@ -74,12 +74,12 @@ class InFlight:
         self._none.set()
 
     @contextmanager
-    def track(self, step_id: str, scopes: Iterable[Scope]) -> Iterator[Flight]:
+    def track(self, step_id: str, scopes: Sequence[Scope]) -> Iterator[Flight]:
         """Register the current task's call until the block ends."""
         task = asyncio.current_task()
         if task is None:
             raise RuntimeError("a call runs in a task")
-        flight = Flight(step_id, frozenset(scopes), task)
+        flight = Flight(step_id, scopes, task)
         self._flights[step_id] = flight
         self._none.clear()
         try:

@@ -87,7 +87,7 @@ class LeaseKeeper:
     async def _listening(self) -> None:
         while True:
             try:
-                await self._authority.pushed(self._kill_switch.state.epoch)
+                await self._authority.pushed(self._kill_switch.synced)
                 await self._renew()
             except (StoreError, TimeoutError):
                 await asyncio.sleep(self._lease.terms.renew_every_s)
@@ -101,7 +101,7 @@ class LeaseKeeper:
 
     async def _renew(self) -> None:
         """Ask, obey, then take the lease: it is never fresher than what is obeyed."""
-        renewal = self._lease.ask(self._kill_switch.state.epoch, self._acked)
+        renewal = self._lease.ask(self._kill_switch.synced, self._acked)
         async with asyncio.timeout(self._lease.terms.duration_s):
             grant = await self._authority.renew(renewal)
         if self._kill_switch.learn(grant.entries):
@@ -110,7 +110,7 @@ class LeaseKeeper:
 
     async def _acknowledge(self) -> None:
         """Say what is obeyed, as soon as those that hold a lease of ours obey it as well."""
-        epoch = self._kill_switch.state.epoch
+        epoch = self._kill_switch.synced
         while self._acked < epoch:
             if (obeyed := self._obeyed()) > self._acked:
                 with contextlib.suppress(StoreError):
@@ -120,7 +120,7 @@ class LeaseKeeper:
                 await asyncio.sleep(LOOK_AGAIN_S)
 
     def _obeyed(self) -> int:
-        epoch = self._kill_switch.state.epoch
+        epoch = self._kill_switch.synced
         return self._relay.obeyed(epoch) if self._relay else epoch
 
     def _later(self, work: Coroutine[None, None, None]) -> None:

@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 RATE_WINDOW_S = 30.0
-JITTER_S = 0.1
+JITTER_S = 0.25
 
 
 def boottime_s() -> float:

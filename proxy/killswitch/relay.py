@@ -39,6 +39,10 @@ class Relay:
         """What was agreed on."""
         return self._lease.terms
 
+    def now(self) -> float:
+        """Return the time by the clock of leases."""
+        return self._lease.now()
+
     def grant(self, renewal: Renewal) -> float:
         """Return how many seconds the holder may start calls, 0 when we may not ourselves.
 
@@ -50,7 +54,7 @@ class Relay:
         if known is None and len(self._holders) >= self._max_holders:
             raise LookupError("too many holders of a kill lease")
         remaining_s = min(self._lease.remaining_s, self.terms.duration_s)
-        until = now + remaining_s * (1 + self.terms.clock_drift) + self.terms.pause_s
+        until = now + (remaining_s + self.terms.pause_s) * (1 + self.terms.clock_drift)
         if known is None:
             self._holders[renewal.holder] = _Holder(renewal.acked, until)
         else:

@@ -25,20 +25,18 @@ RETRY_S = 0.5
 
 @dataclass(frozen=True, slots=True)
 class KillReport:
-    """What a kill did. `effective`: nothing of its scope can start any more.
-
-    Not committed but `halted_locally` means that this process holds and keeps trying.
-    """
+    """What a kill did here. Not committed, this process holds and keeps trying."""
 
     order_id: str
     scopes: tuple[Scope, ...]
     epoch: int | None
-    committed: bool
     committed_at: datetime | None
-    halted_locally: bool
-    effective: bool
-    deadline: datetime | None
     in_flight: int
+
+    @property
+    def committed(self) -> bool:
+        """Whether it is in the log."""
+        return self.epoch is not None
 
 
 class KillSwitch:
@@ -50,6 +48,8 @@ class KillSwitch:
         self._flights = flights
         self._entries: list[KillEntry] = []
         self._state = KillState.fold(())
+        self._synced = 0
+        self._news = asyncio.Event()
         self._pending: dict[str, KillOrder] = {}
         self._verdicts: dict[str, dict[str, KillVerdict]] = {}
         self._epochs: dict[str, int] = {}
@@ -61,6 +61,7 @@ class KillSwitch:
         """Fold the log and honour the halt file. Raises StoreUnavailable."""
         self._entries = list(await self._log.kill_log())
         self._state = KillState.fold(self._entries)
+        self._synced = self._state.epoch
         committed = {entry.order.id for entry in self._entries}
         self._on_disk = self._halt_file.read()
         for order in self._on_disk:
@@ -74,6 +75,23 @@ class KillSwitch:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    @property
+    def synced(self) -> int:
+        """The epoch up to which all of the log is known.
+
+        Our own orders may be known beyond it, with those of others missing in between.
+        """
+        return self._synced
+
+    async def changed(self) -> None:
+        """Return when `synced` has grown."""
+        await self._news.wait()
+
+    def since(self, epoch: int) -> tuple[KillEntry, ...]:
+        """Return the entries after that epoch, up to `synced`."""
+        news = (one for one in self._entries if epoch < one.epoch <= self._synced)
+        return tuple(sorted(news, key=lambda one: one.epoch))
 
     @property
     def state(self) -> KillState:
@@ -110,16 +128,11 @@ class KillSwitch:
         entry = await self._commit(order)
         if entry is None:
             self._later(self._retry(order))
-        committed_at = datetime.now(UTC) if entry else None
         return KillReport(
             order_id=order.id,
             scopes=scopes,
             epoch=entry.epoch if entry else None,
-            committed=entry is not None,
-            committed_at=committed_at,
-            halted_locally=True,
-            effective=entry is not None,
-            deadline=committed_at,
+            committed_at=datetime.now(UTC) if entry else None,
             in_flight=len(flights),
         )
 
@@ -132,15 +145,25 @@ class KillSwitch:
         scopes = killed.order.scopes
         order = KillOrder(new_id("lft"), KillAction.LIFT, scopes, actor, reason, at, lifts=epoch)
         entry = await self._log.append_kill(order)
-        self._append(entry)
+        self._take((entry,))
         log.warning("kill lifted", extra={"epoch": entry.epoch, "lifts": epoch, "actor": actor})
         return entry
 
     def learn(self, entries: Iterable[KillEntry]) -> bool:
-        """Obey entries of the log, kills that others committed included; say if any was new.
+        """Obey the entries of the log that follow on `synced`; say if any was new.
 
         No await in here: when it returns, nothing that they cover can start.
         """
+        heard = tuple(entries)
+        is_new = self._take(heard)
+        synced = max([self._synced, *(entry.epoch for entry in heard)])
+        if synced > self._synced:
+            self._synced = synced
+            self._news.set()
+            self._news = asyncio.Event()
+        return is_new
+
+    def _take(self, entries: Iterable[KillEntry]) -> bool:
         known = {entry.epoch for entry in self._entries}
         new = [entry for entry in entries if entry.epoch not in known]
         if not new:
@@ -192,7 +215,7 @@ class KillSwitch:
         except (StoreError, TimeoutError):
             log.critical("kill not committed, halted locally", extra={"order_id": order.id})
             return None
-        self._append(entry)
+        self._take((entry,))
         self._pending.pop(order.id, None)
         self._epochs[order.id] = entry.epoch
         self._later(self._write_halt_file())
@@ -213,9 +236,6 @@ class KillSwitch:
                 await self._log.record_kill_verdict(epoch, step_id, verdict)
         except StoreError:
             log.exception("kill verdicts not stored", extra={"epoch": epoch})
-
-    def _append(self, entry: KillEntry) -> None:
-        self.learn((entry,))
 
     async def _write_halt_file(self) -> None:
         """Bring the file up to date; kills that come together share one write and its fsync."""

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -44,6 +44,9 @@ class ToolCall:
     params as `arguments`. `extras` are the other members of a tools/call's params, `meta` those
     of `_meta` that belong to neither the protocol nor Detent: RFC 8785 objects, decided on and
     forwarded like arguments.
+
+    `resource_id` is `server/tool`, the name policies, kills and manifests use; `arguments_sha256`
+    the hex SHA-256 of the canonical arguments (RFC 8785 section 3).
     """
 
     server: str
@@ -57,6 +60,14 @@ class ToolCall:
     extras: bytes = b"{}"
     meta: bytes = b"{}"
     round: Round | None = None
+    resource_id: str = field(init=False)
+    arguments_sha256: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out once what every stage asks for."""
+        object.__setattr__(self, "resource_id", f"{self.server}/{self.tool}")
+        digest = hashlib.sha256(self.arguments).hexdigest()
+        object.__setattr__(self, "arguments_sha256", digest)
 
     @property
     def method(self) -> str:
@@ -70,16 +81,6 @@ class ToolCall:
             return ""
         named = json.loads(self.meta).get(TOOL_USE)
         return named if isinstance(named, str) else ""
-
-    @property
-    def resource_id(self) -> str:
-        """`server/tool`, the name policies, kills and manifests use."""
-        return f"{self.server}/{self.tool}"
-
-    @property
-    def arguments_sha256(self) -> str:
-        """Hex SHA-256 of the canonical arguments (RFC 8785 section 3)."""
-        return hashlib.sha256(self.arguments).hexdigest()
 
     @property
     def request_sha256(self) -> str:

@@ -1,17 +1,23 @@
-"""JSON objects as the text they are written in: members keep the spelling of their numbers.
+"""JSON as the text it is written in: what is only passed on is never written anew.
 
 `1.0`, `1e2` and `12345678901234567890` are other texts than a parser and a writer would make of
-them, so what is only passed on is never written anew.
+them. Texts that come from outside are read with `members_of` or `line_of`; what has passed those is
+taken apart with `texts_of` and `items_of`, which look for nothing any more.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from json.encoder import encode_basestring_ascii
+from json.scanner import make_scanner
+from typing import Any, TypeVar, cast
 
 _BLANKS = frozenset(" \t\n\r")
 _BLANK = re.compile(r"[ \t\n\r]*")
+
+T = TypeVar("T")
+_Scan = Callable[[str, int], tuple[Any, int]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +44,51 @@ def members_of(text: str) -> dict[str, Member]:
         raise ValueError("nested too deeply") from deep
 
 
+def texts_of(document: bytes | str) -> dict[str, str] | None:
+    """Split a JSON object into its members' own texts, None when it is no object."""
+    try:
+        text = document if isinstance(document, str) else document.decode()
+        return {name: text[at:end] for name, _, at, end in _members(text, _SCAN)}
+    except (ValueError, RecursionError):
+        return None
+
+
+def items_of(document: str) -> list[str] | None:
+    """Split a JSON array into its items' own texts, None when it is no array."""
+    try:
+        return _items(document, _SCAN)
+    except (ValueError, RecursionError):
+        return None
+
+
+def line_of(body: str) -> str:
+    """Return the text of one JSON value on one line. Raises ValueError as `members_of` does."""
+    try:
+        _STRICT.decode(body)
+    except _Twice:
+        return _WRITER.encode(_LAST.decode(body))
+    except RecursionError as deep:
+        raise ValueError("nested too deeply") from deep
+    return one_line(body)
+
+
+def string_of(value: str | None) -> str | None:
+    """Return the string a JSON text is, None for any other value."""
+    if value is None or not value.startswith('"'):
+        return None
+    text: str = json.loads(value)
+    return text
+
+
 def object_of(members: Mapping[str, str]) -> str:
     """Return the text of an object from its members' texts."""
-    return "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in members.items()) + "}"
+    parts = [f"{encode_basestring_ascii(name)}:{text}" for name, text in members.items()]
+    return "{" + ",".join(parts) + "}"
+
+
+def array_of(items: Iterable[str]) -> str:
+    """Return an array of these items, given as JSON texts."""
+    return "[" + ",".join(items) + "]"
 
 
 def one_line(text: str) -> str:
@@ -48,61 +96,87 @@ def one_line(text: str) -> str:
     return text.replace("\n", " ").replace("\r", " ")
 
 
+def is_json(content_type: str) -> bool:
+    """Whether a Content-Type says that its body is JSON (RFC 6839 section 3.1)."""
+    media = content_type.partition(";")[0].strip().lower()
+    return media == "application/json" or media.endswith("+json")
+
+
 def _meant(text: str) -> dict[str, Member]:
     try:
-        return _split(text, _STRICT)
+        parts = _members(text, _SCAN_ONCE)
+        found = {name: Member(value, one_line(text[at:end])) for name, value, at, end in parts}
+        if len(found) == len(parts):
+            return found
     except _Twice:
-        found = _split(text, _LENIENT)
-        return {name: Member(one.value, _WRITER.encode(one.value)) for name, one in found.items()}
+        parts = _members(text, _SCAN)
+    return {name: Member(value, _WRITER.encode(value)) for name, value, _, _ in parts}
 
 
-def _split(text: str, decoder: json.JSONDecoder) -> dict[str, Member]:
-    members: dict[str, Member] = {}
+def _members(text: str, scan: _Scan) -> list[tuple[str, Any, int, int]]:
+    """Return name, value, begin and end of each member. Raises ValueError."""
+    parts: list[tuple[str, Any, int, int]] = []
     try:
-        at = _after(text, _skip(text, 0), "{")
+        at = _past(text, 0, "{")
         while text[at] != "}":
-            name, at = _named(text, at, decoder)
-            value, end = decoder.raw_decode(text, at)
-            if name in members and decoder is _STRICT:
-                raise _Twice
-            members[name] = Member(value, one_line(text[at:end]))
-            at = _next(text, end)
-    except IndexError as cut:
+            if text[at] != '"':
+                raise ValueError("a member's name is a string")
+            name, end = scan(text, at)
+            at = _past(text, end, ":")
+            value, end = scan(text, at)
+            parts.append((name, value, at, end))
+            at = _next(text, end, "}")
+    except (IndexError, StopIteration) as cut:
         raise ValueError("the text ends too early") from cut
-    if _skip(text, at + 1) != len(text):
-        raise ValueError("something follows the object")
-    return members
+    return _whole(text, at, parts)
 
 
-def _named(text: str, at: int, decoder: json.JSONDecoder) -> tuple[str, int]:
-    """Return a member's name, and where its value begins."""
-    name, end = decoder.raw_decode(text, at)
-    if not isinstance(name, str):
-        raise ValueError("a member's name is a string")  # noqa: TRY004 as told
-    return name, _after(text, _skip(text, end), ":")
+def _items(text: str, scan: _Scan) -> list[str]:
+    """Return the text of each item. Raises ValueError."""
+    items: list[str] = []
+    try:
+        at = _past(text, 0, "[")
+        while text[at] != "]":
+            _, end = scan(text, at)
+            items.append(text[at:end])
+            at = _next(text, end, "]")
+    except (IndexError, StopIteration) as cut:
+        raise ValueError("the text ends too early") from cut
+    return _whole(text, at, items)
 
 
-def _next(text: str, end: int) -> int:
-    """Return where the next member begins, or where the closing brace is."""
-    at = _skip(text, end)
-    if text[at] == "}":
+def _next(text: str, at: int, closing: str) -> int:
+    """Return where the part after this one begins, or where the closing bracket is."""
+    mark = text[at]
+    if mark in _BLANKS:
+        at = _skipped(text, at)
+        mark = text[at]
+    if mark == closing:
         return at
-    at = _after(text, at, ",")
-    if text[at] == "}":
+    at = _past(text, at, ",")
+    if text[at] == closing:
         raise ValueError("nothing follows a comma")
     return at
 
 
-def _after(text: str, at: int, mark: str) -> int:
-    """Return where the next token begins after the mark that has to stand here."""
+def _past(text: str, at: int, mark: str) -> int:
+    """Return where the next token begins after the mark that has to come here."""
+    if text[at] in _BLANKS:
+        at = _skipped(text, at)
     if text[at] != mark:
         raise ValueError(f"a {mark} is missing")
-    return _skip(text, at + 1)
+    at += 1
+    return _skipped(text, at) if text[at] in _BLANKS else at
 
 
-def _skip(text: str, at: int) -> int:
-    if text[at : at + 1] not in _BLANKS:
-        return at  # which is how machines write
+def _whole(text: str, at: int, parts: T) -> T:
+    """Return the parts when the bracket that closes them ends the text."""
+    if len(text) != at + 1 and _skipped(text, at + 1) != len(text):
+        raise ValueError("something follows the end")
+    return parts
+
+
+def _skipped(text: str, at: int) -> int:
     blank = _BLANK.match(text, at)
     return blank.end() if blank else at
 
@@ -119,5 +193,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 _STRICT = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_refuse_constant)
-_LENIENT = json.JSONDecoder(parse_constant=_refuse_constant)
+_LAST = json.JSONDecoder(parse_constant=_refuse_constant)
+_SCAN_ONCE: _Scan = make_scanner(cast("Any", _STRICT))  # which is what it takes
+_SCAN: _Scan = make_scanner(cast("Any", _LAST))
 _WRITER = json.JSONEncoder(separators=(",", ":"), allow_nan=False)

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from functools import lru_cache
 
 
 class ScopeKind(StrEnum):
@@ -102,6 +103,7 @@ class KillState:
         return max((self.floors.get(scope, 0) for scope in scopes), default=0)
 
 
+@lru_cache(maxsize=4_096)
 def scopes_of(tenant: str, agent: str, session: str, tool: str = "") -> tuple[Scope, ...]:
     """Return every scope a call stands under; `tool` is `server/tool`, empty for none."""
     scopes = (

@@ -31,7 +31,7 @@ class LeaseTerms:
     @property
     def bound_s(self) -> float:
         """How long after its commit a kill can be unknown to a holder, by the authority's clock."""
-        return self.duration_s * (1 + self.clock_drift) + self.pause_s
+        return (self.duration_s + self.pause_s) * (1 + self.clock_drift)
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,6 +54,9 @@ REASONS: dict[str, ReasonKind] = {
     "identity-unavailable": ReasonKind(
         503, True, "The keys of the token's issuer cannot be had now; try again shortly."
     ),
+    "kill-lease-expired": ReasonKind(
+        503, True, "Nothing was heard of the kill log for too long; nothing is started until it is."
+    ),
     "killed": ReasonKind(503, True, "A kill switch covers this call; an operator has to lift it."),
     "not-authenticated": ReasonKind(401, True, "Send a valid token: Authorization: Bearer dta_…"),
     "obligation-unknown": ReasonKind(

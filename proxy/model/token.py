@@ -1,11 +1,14 @@
 """Prefixed 256-bit bearer tokens, and ids. A token of any other form is refused unseen."""
 
 import hashlib
+import os
 import re
 import secrets
+from binascii import b2a_base64
 from enum import StrEnum
 
-_FORM = re.compile(r"\A(dta|dto|dts)_[A-Za-z0-9_-]{43}\Z")
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
+_FORM = re.compile(r"\A(dta|dto|dts|dtx)_[A-Za-z0-9_-]{43}\Z")
 
 
 class TokenKind(StrEnum):
@@ -14,6 +17,10 @@ class TokenKind(StrEnum):
     AGENT = "dta"
     OPERATOR = "dto"
     SESSION = "dts"
+    SIDECAR = "dtx"
+
+
+_KINDS = {kind.value: kind for kind in TokenKind}
 
 
 def new_token(kind: TokenKind) -> str:
@@ -24,7 +31,7 @@ def new_token(kind: TokenKind) -> str:
 def kind_of_token(token: str) -> TokenKind | None:
     """Return the kind of a well-formed token, None for anything else."""
     match = _FORM.match(token)
-    return TokenKind(match[1]) if match else None
+    return _KINDS[match[1]] if match else None
 
 
 def token_sha256(token: str) -> str:
@@ -34,4 +41,4 @@ def token_sha256(token: str) -> str:
 
 def new_id(prefix: str) -> str:
     """Make an id no one can guess: `prefix_` and 120 random bits."""
-    return f"{prefix}_{secrets.token_urlsafe(15)}"
+    return f"{prefix}_{b2a_base64(os.urandom(15), newline=False).translate(_URL_SAFE).decode()}"

@@ -62,6 +62,16 @@ class Irregularity:
         """What people read."""
         return _SAYS[self.kind].format(tool=self.tool, other=self.other, why=self.why)
 
+    @property
+    def severity(self) -> Severity:
+        """How soon people should look."""
+        return _SEVERITY.get(self.kind, Severity.CRITICAL)
+
+    @property
+    def reviewed(self) -> str:
+        """The reviewed tool whose calls this is about."""
+        return self.other or self.tool
+
 
 def irregularities(
     reviewed: Reviewed, drifted: Collection[str], listed: Listed
@@ -145,7 +155,7 @@ class IntegrityWatch:
     async def _tell(self, one: Irregularity) -> None:
         if len(self._told) < MAX_ALERTS:
             self._told.append((self._clock(), one))
-            await self._alert(one.kind, _SEVERITY.get(one.kind, Severity.CRITICAL), one.message)
+            await self._alert(one.kind, one.severity, one.message)
         elif not self._is_flooded:
             self._is_flooded = True
             message = "tools change faster than people can read; more is in tools and metrics"

@@ -81,6 +81,9 @@ class Lent:
         return any([clue in text for clue in self._clues])  # noqa: C419  (a generator costs more)
 
 
+_NOTHING_LENT = Lent()
+
+
 class LiveSecrets:
     """Finds the gateway's secrets, those of one call, and everything shaped like a Detent token.
 
@@ -102,6 +105,8 @@ class LiveSecrets:
 
     def lent(self, headers: Mapping[str, str]) -> Lent:
         """Return what is secret in the headers of one call: tokens, and the password of Basic."""
+        if not headers:
+            return _NOTHING_LENT
         values = chain.from_iterable(map(_header_secrets, headers.values()))
         fresh = [one for one in values if len(one) >= MIN_CHARS and one not in self._known]
         return Lent([Secret.of(OF_THIS_CALL, one) for one in fresh])

@@ -6,19 +6,19 @@ from collections.abc import Iterator
 
 from proxy.monitors.encodings import normal
 
-TOKEN = re.compile(r"dt[aos]_[A-Za-z0-9_-]{43}")
+TOKEN = re.compile(r"dt[aosx]_[A-Za-z0-9_-]{43}")
 
 # How a token begins: plain, in hex, and in base64 at each alignment, where the characters around
 # the prefix are those its neighbours leave open.
 BEGINNINGS = (
     TOKEN.pattern,
-    "6474(?:61|6[fF]|73)5[fF]",
-    "ZHR[hvz]X[0123yz]",
-    "[2GWm]R0(?:YV|b1|c1)[89]",
-    "[159BFJNRVZdhlptx]kd(?:GF|G9|HN)f",
+    "6474(?:61|6[fF]|7[38])5[fF]",
+    "ZHR[hvz4]X[0123yz]",
+    "[2GWm]R0(?:YV|b1|c1|eF)[89]",
+    "[159BFJNRVZdhlptx]kd(?:GF|G9|HN|Hh)f",
 )
 
-_HEX = re.compile(r"6474(?:61|6[fF]|73)5[fF][0-9A-Fa-f]{86}")
+_HEX = re.compile(r"6474(?:61|6[fF]|7[38])5[fF][0-9A-Fa-f]{86}")
 _BASE64_RUN = re.compile(r"[A-Za-z0-9+/]{62,}")
 
 

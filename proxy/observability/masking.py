@@ -12,7 +12,7 @@ MIN_SECRET_CHARS = 8
 # Every shape consumes what it scans, so a hostile text costs linear time.
 _SHAPES = (
     (re.compile(r"-----BEGIN [A-Z ]{0,30}PRIVATE KEY-----(?:(?!-----END)[\s\S])*+"), MASK),
-    (re.compile(r"dt[aos]_[A-Za-z0-9_-]{12,}+"), MASK),
+    (re.compile(r"dt[aosx]_[A-Za-z0-9_-]{12,}+"), MASK),
     (re.compile(r"whsec_[A-Za-z0-9+/=_-]{12,}+"), MASK),
     (re.compile(r"eyJ[A-Za-z0-9_-]{8,}+(?:\.[A-Za-z0-9_-]*+){0,4}"), MASK),
     (re.compile(r"(?i)\b(bearer|dpop)\s++[A-Za-z0-9._~+/=-]{8,}+"), rf"\1 {MASK}"),

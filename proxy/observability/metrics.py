@@ -5,8 +5,8 @@ and servers of the catalogue, names from the configuration. Anything else is cou
 no agent can grow a series or write text into a scrape.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import cache
 from itertools import product
 from typing import TypeVar
 
@@ -77,19 +77,23 @@ class Metrics:
             (outcome, door): calls.labels(outcome, door)
             for outcome, door in product((*Outcome, OTHER), (*Door, OTHER))
         }
-        self._tool_calls = self._counter("tool_calls", "Calls answered.", "tool", "outcome")
+        tool_calls = self._counter("tool_calls", "Calls answered.", "tool", "outcome")
+        self._tool_call = cache(tool_calls.labels)
         self._in_flight = self._gauge("calls_in_flight", "Calls between admission and answer.")
         self._intents = self._gauge("open_intents", "Effects whose outcome is not known.")
         decisions = self._seconds("decision", "Time of a policy decision.", _OWN_S, "verdict")
         self._decisions = _children(decisions, Verdict)
         stages = self._seconds("stage", "Time in a stage of the walk.", _OWN_S, "stage")
         self._stages = _children(stages, STAGES)
-        self._upstream = self._seconds("upstream", "Time of a call at its tool.", _TOOL_S, "server")
+        upstream = self._seconds("upstream", "Time of a call at its tool.", _TOOL_S, "server")
+        self._upstream_of = cache(upstream.labels)
 
     def _count_halting(self) -> None:
         kills = self._counter("kills", "Kills by kind of scope.", "scope")
         self._kills = _children(kills, ScopeKind)
         self._lifts = self._counter("lifts", "Kills lifted.")
+        late = "Calls sent after their kill lease had ended."
+        self._late_starts = self._counter("late_starts", late)
         self._halts = self._gauge("halts", "Kills in force, halts not yet committed included.")
         self._epoch = self._gauge("kill_epoch", "The last kill epoch.")
 
@@ -103,7 +107,7 @@ class Metrics:
         call = self._calls.get((outcome, door), self._calls[OTHER, OTHER])
         call.inc()
         if resource_id in self._tools:
-            self._tool_calls.labels(resource_id, outcome).inc()
+            self._tool_call(resource_id, outcome).inc()
 
     def refused(self, reason_id: str) -> None:
         """Count a refusal under its reason."""
@@ -119,17 +123,11 @@ class Metrics:
 
     def dispatched(self, seconds: float, server: str) -> None:
         """Record the time of a call at its tool."""
-        known = server if server in self._servers else OTHER
-        self._upstream.labels(known).observe(seconds)
+        self._upstream_of(server if server in self._servers else OTHER).observe(seconds)
 
-    @contextmanager
-    def in_flight(self) -> Iterator[None]:
-        """Count a call as in flight while the block runs."""
-        self._in_flight.inc()
-        try:
-            yield
-        finally:
-            self._in_flight.dec()
+    def count_flights(self, count: Callable[[], int]) -> None:
+        """Ask this for the number of calls in flight whenever there is a scrape."""
+        self._in_flight.set_function(count)
 
     def found(self, severity: Severity) -> None:
         """Count a finding."""
@@ -143,6 +141,10 @@ class Metrics:
     def killed(self, kind: ScopeKind) -> None:
         """Count a kill."""
         _of(self._kills, kind).inc()
+
+    def late_start(self) -> None:
+        """Count a call that was sent after its kill lease had ended."""
+        self._late_starts.inc()
 
     def lifted(self) -> None:
         """Count a lift."""

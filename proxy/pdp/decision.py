@@ -4,11 +4,11 @@ A decision must be understood whole: a member that is missing, unknown or of ano
 obligation this gateway cannot meet, are a deny.
 """
 
-import base64
 import logging
+import os
 import re
-import secrets
 import time
+from binascii import b2a_base64
 from collections.abc import Callable
 from types import MappingProxyType
 from typing import Any, TypeVar
@@ -33,9 +33,9 @@ _REASON_ID = re.compile(r"(?=.{1,64}\Z)[a-z0-9]+(-[a-z0-9]+)*\Z")
 _NAME = re.compile(r"[A-Za-z0-9_.:-]{1,64}\Z")
 _SCOPE = re.compile(r"[!#-)+-\[\]-~]{1,256}\Z")  # RFC 6749 section 3.3, without `*`
 _TOOL = re.compile(r"[A-Za-z0-9-]{1,63}/[A-Za-z0-9_.-]{1,128}\Z")
-# base64url puts its 64 characters in another order than ASCII does.
+# base64 puts its 64 characters in another order than ASCII does, and two of them are not URL-safe.
 _SORTABLE = bytes.maketrans(
-    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_",
+    b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/",
     b"-0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz",
 )
 
@@ -106,8 +106,8 @@ class DecisionPoint:
 def new_decision_id() -> str:
     """Return `dec_` and 24 URL-safe characters that sort by time: 48 bits of ms, 96 of chance."""
     stamp = time.time_ns() // 1_000_000
-    raw = stamp.to_bytes(6, "big") + secrets.token_bytes(12)
-    return f"dec_{base64.urlsafe_b64encode(raw).translate(_SORTABLE).decode()}"
+    raw = stamp.to_bytes(6, "big") + os.urandom(12)
+    return f"dec_{b2a_base64(raw, newline=False).translate(_SORTABLE).decode()}"
 
 
 def parse_decision(
@@ -201,12 +201,14 @@ def _label(value: Any) -> str:
 
 
 def _object(value: Any, members: frozenset[str], name: str) -> dict[str, Any]:
-    if not isinstance(value, dict) or value.keys() != members:
+    if type(value) is not dict or value.keys() != members:
         raise Malformed(f"{name}: not exactly the members {sorted(members)}")
     return value
 
 
 def _items(value: Any, name: str, read: Callable[[Any], _T]) -> tuple[_T, ...]:
+    if value == []:
+        return ()
     if not isinstance(value, list) or len(value) > MAX_ITEMS:
         raise Malformed(f"{name}: not a list of at most {MAX_ITEMS}")
     return tuple(read(item) for item in value)

@@ -1,13 +1,13 @@
-"""Stage 2: the cheap refusals: killed, draining, locked.
+"""Stage 2: the cheap refusals: killed, no fresh lease, draining, locked.
 
 Whether the session is still open is read at authentication, and again inside the reservation.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 
 from proxy.errors import Refused
+from proxy.killswitch.lease import KillLease
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.kill import Scope
 from proxy.model.ledger import Limits
@@ -20,17 +20,22 @@ class Admission:
     """Reads the kill state, then the ledger's view of the session."""
 
     def __init__(
-        self, kill_switch: KillSwitch, store: Sessions, limits: Callable[[str, str], Limits]
+        self,
+        kill_switch: KillSwitch,
+        lease: KillLease,
+        store: Sessions,
+        limits: Callable[[str, str], Limits],
     ) -> None:
         self._kill_switch = kill_switch
+        self._lease = lease
         self._store = store
         self._limits = limits
         self.draining = False
 
     async def __call__(self, step: Step) -> Step:
-        """Return the step with its view. Raises Refused: killed, draining, agent-locked."""
+        """Return the step with its view. Raises Refused: killed, kill-lease-expired, draining, …"""
         view, mode = await self.standing(step.principal, step.session, step.scopes)
-        return replace(step, view=view, mode=mode)
+        return step.fuller(view=view, mode=mode)
 
     async def standing(
         self, principal: Principal, session: Session, scopes: tuple[Scope, ...]
@@ -41,6 +46,8 @@ class Admission:
         """
         if self._kill_switch.covers(scopes):
             raise Refused.because("killed")
+        if not self._lease.fresh():
+            raise Refused.because("kill-lease-expired")
         if self.draining:
             raise Refused.because("draining")
         limits = self._limits(principal.tenant, principal.agent)

@@ -28,6 +28,7 @@ from proxy.upstream.conversation import Conversation
 Survey = Callable[[dict[str, Any]], tuple[str, ...]]
 
 _INPUT_REQUESTS = b'"inputRequests"'
+_ESCAPE = b"\\u00"  # the name may be spelled with escapes (RFC 8259 section 7)
 _MALFORMED = RpcReply(error=b'{"code":-32602,"message":"The request cannot be read"}')
 _REFUSED = RpcReply(error=b'{"code":-32010,"message":"The request is refused by policy"}')
 _UNAVAILABLE = RpcReply(error=b'{"code":-32012,"message":"The request cannot be decided now"}')
@@ -97,7 +98,14 @@ class GuardedConversation:
         self.log_level: str | None = client.log_level
 
     async def tell(self, method: str, params: bytes) -> None:
-        """Pass a notification on, filtered. Raises Refused: canary-touched, result-withheld."""
+        """Pass a notification on, filtered, but none with requests (a task's) that policy refuses.
+
+        Raises Refused: canary-touched, result-withheld.
+        """
+        try:
+            await self.check_inputs(params)
+        except (Refused, StoreUnavailable):
+            return
         await self._client.tell(method, await self._filtering.frame(params))
 
     async def ask(self, method: str, params: bytes) -> RpcReply:
@@ -118,9 +126,14 @@ class GuardedConversation:
         await self._filtering.answer(reply.result or reply.error or b"{}")
         return _masked(reply, asked)
 
+    async def pause(self, retry_s: float) -> None:
+        """Let the client go until it comes back."""
+        await self._client.pause(retry_s)
+
     async def check_inputs(self, result: bytes) -> None:
         """Let policy decide on every request a result holds (MCP 2026-07-28, `inputRequests`).
 
+        A tool that needs input has them in its result, a task in what `tasks/get` says of it.
         Raises Refused when it refuses one: then the client sees none of them.
         """
         for method, params in _input_requests(result):
@@ -150,7 +163,7 @@ class GuardedConversation:
 
 def _input_requests(result: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield method and params of each request in a result; a malformed one has no method."""
-    if _INPUT_REQUESTS not in result:
+    if _INPUT_REQUESTS not in result and _ESCAPE not in result:
         return
     try:
         members = json.loads(result)

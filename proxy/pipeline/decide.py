@@ -1,10 +1,10 @@
 """Stage 5: the policy decides on the canonical call. One round trip; anything unclear is a deny."""
 
-import json
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
+
+from pydantic_core import to_json
 
 from proxy.errors import Refused
 from proxy.model.approval import sent_by, sha256_of
@@ -30,7 +30,7 @@ class Decider:
         began = time.perf_counter()
         decision = await self._policy.decide(body)
         self._metrics.decided(time.perf_counter() - began, decision.verdict)
-        return replace(step, decision=decision)
+        return step.fuller(decision=decision)
 
 
 def decision_body(step: Step, revision: str) -> bytes:
@@ -41,7 +41,7 @@ def decision_body(step: Step, revision: str) -> bytes:
     if step.manifest is None or step.view is None:
         raise Refused.because("unknown-tool")
     call, manifest = step.call, step.manifest
-    effect = manifest.effect.value
+    effect = manifest.effect
     head: dict[str, Any] = {
         "subject": subject(Caller(step.principal, step.session)),
         "action": {"name": call.method, "effect": effect, "dry_run": step.is_dry_run},
@@ -60,16 +60,16 @@ def decision_body(step: Step, revision: str) -> bytes:
         "session": _session(step),
         "approvals": _approvals(step),
         "epoch": step.epoch,
-        "time": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "time": datetime.now(UTC).replace(tzinfo=None).isoformat(timespec="seconds") + "Z",
         "policy_revision": revision,
     }
     parts = (
-        b'{"input":', _json(head)[:-1],
+        b'{"input":', to_json(head)[:-1],
         b',"context":{"arguments":', call.arguments,
         b',"extras":', call.extras,
         b',"meta":', call.meta,
         b',"input_responses":', call.round.responses if call.round else b"{}",
-        b",", _json(context)[1:], b"}}",
+        b",", to_json(context)[1:], b"}}",
     )  # fmt: skip
     return b"".join(parts)
 
@@ -80,7 +80,7 @@ def _session(step: Step) -> dict[str, Any]:
         raise Refused.because("unknown-tool")
     return {
         "id": step.session.id,
-        "mode": step.mode.value,
+        "mode": step.mode,
         "step": view.step,
         "labels": list(view.labels),
         "budget": {"risk": _budget(view.budget)},
@@ -103,7 +103,3 @@ def _approvals(step: Step) -> list[dict[str, str]]:
 
 def _budget(view: BudgetView) -> dict[str, int]:
     return {"limit": view.limit, "used": view.used, "held": view.held}
-
-
-def _json(value: dict[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()

@@ -3,13 +3,13 @@
 import time
 
 from credentials.base import Lease
-from proxy.errors import Refused, UpstreamFailed
+from proxy.errors import UpstreamFailed
 from proxy.killswitch.inflight import Flight
-from proxy.killswitch.switch import KillSwitch
 from proxy.model.step import Step
 from proxy.model.tool import Recovery
 from proxy.observability.metrics import Metrics
 from proxy.pipeline.reserve import decided
+from proxy.pipeline.start import Starts
 from proxy.stores.base import Ledger
 from proxy.upstream.base import UpstreamCall, UpstreamResult
 from proxy.upstream.conversation import Conversation
@@ -17,13 +17,13 @@ from proxy.upstream.registry import Registry
 
 
 class Dispatch:
-    """Sends the canonical call, after a last look at the kill state."""
+    """Sends the canonical call, after a last look at the kill state and the lease."""
 
     def __init__(
-        self, registry: Registry, kill_switch: KillSwitch, ledger: Ledger, metrics: Metrics
+        self, registry: Registry, starts: Starts, ledger: Ledger, metrics: Metrics
     ) -> None:
         self._registry = registry
-        self._kill_switch = kill_switch
+        self._starts = starts
         self._ledger = ledger
         self._metrics = metrics
 
@@ -32,7 +32,7 @@ class Dispatch:
     ) -> UpstreamResult:
         """Make the call; `conversation` is what server and client say to each other meanwhile.
 
-        Raises Refused: killed (0 bytes sent), UpstreamFailed, OutcomeUnknown.
+        Raises Refused: killed, kill-lease-expired (0 bytes sent), UpstreamFailed, OutcomeUnknown.
         """
         manifest, _ = decided(step)
         upstream = self._registry.upstream(step.call.server)
@@ -42,8 +42,7 @@ class Dispatch:
             await self._ledger.mark_sending(step.id)
 
         def sending() -> None:
-            if self._kill_switch.covers(step.scopes, step.epoch):
-                raise Refused.because("killed")
+            self._starts(step)
             flight.sent = True
 
         call = UpstreamCall(

@@ -3,6 +3,8 @@
 import json
 from typing import Any
 
+from pydantic_core import to_json
+
 from proxy.model.decision import Reason
 from proxy.model.ledger import Outcome
 from proxy.model.session import BudgetView
@@ -16,7 +18,7 @@ def outcome_document(answer: Answer) -> bytes:
         "attempt": answer.attempt,
         "verdict": answer.verdict,
         "reasons": [{"id": given.id, "message": given.message} for given in answer.reasons],
-        "outcome": answer.outcome.value,
+        "outcome": answer.outcome,
         "is_error": answer.is_error,
         "cost": {"risk": answer.risk},
         "budget": _budget(answer.budget),
@@ -30,7 +32,7 @@ def outcome_document(answer: Answer) -> bytes:
         members["preview"] = answer.preview
     if answer.approval is not None:
         members["approval"] = answer.approval
-    document = json.dumps(members, separators=(",", ":"), ensure_ascii=False).encode()
+    document = to_json(members)
     if answer.result is None:
         return document
     return document[:-1] + b',"result":' + answer.result + b"}"

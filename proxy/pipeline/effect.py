@@ -104,8 +104,10 @@ async def _shown(
         shown = await filtering.result(result.result)
     except Refused as refused:
         outcome = Outcome.FAILED if result.needs_input else Outcome.DONE
-        return Ending(outcome, refused.refusal.reasons)
-    return Ending(_outcome_of(result), shown=replace(result, result=shown))
+        return Ending(outcome, refused.refusal.reasons, task_id=result.task_id)
+    if shown is not result.result:
+        result = replace(result, result=shown)
+    return Ending(_outcome_of(result), shown=result, task_id=result.task_id)
 
 
 def _outcome_of(result: UpstreamResult) -> Outcome:

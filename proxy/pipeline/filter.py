@@ -106,7 +106,8 @@ class Filtering:
             document = redacted(document, secrets, self._shows)
             texts = shown_texts(document)
             row = (self._tail + "".join(texts)).encode("utf-8", "replace")
-        if texts and (found := search(row, lent)):
+        in_a_row = self._tail or len(texts) > 1  # one text by itself was seen in the document
+        if in_a_row and (found := search(row, lent)):
             await self._act(found)
             document, row = without_texts(document, texts), b""
         self._tail = row[-TAIL_CHARS:].decode("utf-8", "replace")

@@ -1,9 +1,10 @@
-"""Whether calls could be taken now: the ledger takes writes and the policy gives answers."""
+"""Whether calls could be taken now: lease fresh, ledger takes writes, policy gives answers."""
 
 import asyncio
 import time
 
 from proxy.errors import StoreUnavailable
+from proxy.killswitch.lease import KillLease
 from proxy.pdp.decision import DecisionPoint
 from proxy.stores.base import Store
 
@@ -16,10 +17,16 @@ class Health:
     """
 
     def __init__(
-        self, store: Store, policy: DecisionPoint, fresh_s: float = 1.0, timeout_s: float = 2.0
+        self,
+        store: Store,
+        policy: DecisionPoint,
+        lease: KillLease,
+        fresh_s: float = 1.0,
+        timeout_s: float = 2.0,
     ) -> None:
         self._store = store
         self._policy = policy
+        self._lease = lease
         self._fresh_s = fresh_s
         self._timeout_s = timeout_s
         self._looking = asyncio.Lock()
@@ -32,7 +39,7 @@ class Health:
             if time.monotonic() - self._looked_at >= self._fresh_s:
                 self._well = await self._look()
                 self._looked_at = time.monotonic()
-            return self._well
+            return self._well and self._lease.fresh()
 
     async def _look(self) -> bool:
         try:

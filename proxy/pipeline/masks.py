@@ -41,6 +41,8 @@ def masks_of(decision: Decision | None, root: str) -> tuple[Mask, ...]:
     Raises Refused: obligation-unknown, for a path that is no pointer or begins elsewhere.
     """
     duties = decision.obligations if decision else ()
+    if not duties:
+        return ()
     masks = tuple(_mask(duty) for duty in duties if duty.type == MASK)
     if any(mask.root != root for mask in masks):
         raise Refused.because("obligation-unknown")

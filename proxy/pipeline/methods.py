@@ -34,6 +34,7 @@ _FORMS: dict[str, dict[str, Any]] = {
     "tasks/cancel": _form(taskId=_TEXT),
     "tasks/get": _form(taskId=_TEXT),
     "tasks/result": _form(taskId=_TEXT),
+    "tasks/update": _form(taskId=_TEXT),
 }
 
 

@@ -3,10 +3,10 @@
 import json
 import logging
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 import jsonschema_rs
+from pydantic_core import from_json
 
 from proxy.errors import Refused
 from proxy.model.call import TOOLS_CALL, Door
@@ -64,11 +64,11 @@ class Resolver:
         if manifest.credential.broker not in self._lenders:
             raise Refused.because("credential-refused")
         try:
-            arguments = json.loads(step.call.arguments)
+            arguments = from_json(step.call.arguments)
             validator.validate(arguments)
         except jsonschema_rs.ValidationError as error:
             raise Refused.because("arguments-invalid", _where(error, definition)) from None
-        return replace(step, manifest=manifest, definition=definition)
+        return step.fuller(manifest=manifest, definition=definition)
 
     async def fresh(self, server: str) -> None:
         """Wait while a server's list of tools is known to be out of date.

@@ -78,6 +78,7 @@ class Pipeline:
         self._kill_switch = kill_switch
         self._flights = flights
         self._metrics = metrics
+        metrics.count_flights(flights.__len__)
 
     async def authenticate(self, token: str) -> Caller:
         """Return who a token belongs to. Raises Refused, StoreUnavailable."""
@@ -121,7 +122,7 @@ class Pipeline:
 
     async def _walked(self, caller: Caller, call: ToolCall, way: Way) -> Answer:
         step = self._step(caller, call)
-        with self._metrics.in_flight(), self._flights.track(step.id, step.scopes) as flight:
+        with self._flights.track(step.id, step.scopes) as flight:
             try:
                 answer = await self._walk(step, flight, way)
             except StoreUnavailable:

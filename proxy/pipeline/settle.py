@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
 RETRIES = 600
+_PLAIN = re.compile(r"[!-~]{1,200}")
 
 _STATE_OF = {
     Outcome.DONE: IntentState.DONE,
@@ -37,13 +39,15 @@ _STATE_OF = {
 class Ending:
     """How a call that was reserved has ended.
 
-    `reasons` say why the agent does not get what it asked for; `shown` is what it gets.
+    `reasons` say why the agent does not get what it asked for; `shown` is what it gets. `task_id`:
+    the call began a task, and that it did is all that is known: the task goes on.
     """
 
     outcome: Outcome
     reasons: tuple[Reason, ...] = ()
     shown: UpstreamResult | None = None
     refused: bool = False
+    task_id: str | None = None
 
 
 class Settling:
@@ -173,7 +177,13 @@ def _detail(ending: Ending) -> str:
     """Return what the ledger says beside the state."""
     if ending.outcome is Outcome.INPUT_REQUIRED:
         return "input-required"  # the tool has not acted: the next round is another intent
-    return " ".join(given.id for given in ending.reasons)
+    task = [] if ending.task_id is None else [_task(ending.task_id)]
+    return " ".join([*task, *(given.id for given in ending.reasons)])
+
+
+def _task(task_id: str) -> str:
+    """Return the mark of a task that goes on; what a server calls it is shown when it is plain."""
+    return f"task:{task_id}" if _PLAIN.fullmatch(task_id) else "task"
 
 
 def _failed(step: Step) -> Settlement:
@@ -186,7 +196,7 @@ def _answer(step: Step, ending: Ending) -> Answer:
     http = HTTP_OF[Outcome.DONE] if shown else HTTP_OF[ending.outcome]
     return Answer(
         step_id=step.id,
-        verdict=Verdict.DENY.value if ending.refused else decision.verdict.value,
+        verdict=Verdict.DENY if ending.refused else decision.verdict,
         reasons=ending.reasons or decision.reasons,
         outcome=Outcome.DENIED if ending.refused else ending.outcome,
         http=kind_of(ending.reasons).http if ending.reasons else http,

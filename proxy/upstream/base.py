@@ -37,13 +37,15 @@ class UpstreamResult:
 
     For MCP the JSON is the method's result; for HTTP it is `{"status": 200, "body": …}`. With
     `is_rpc_error` it is a JSON-RPC error object, as the server wrote it. `needs_input`: the tool
-    acts only when the client has answered the `inputRequests` in it.
+    acts only when the client has answered the `inputRequests` in it. `task_id`: the tool has begun
+    a task of that id, which goes on; empty when the task has none.
     """
 
     result: bytes
     is_error: bool = False
     is_rpc_error: bool = False
     needs_input: bool = False
+    task_id: str | None = None
 
 
 class Upstream(Protocol):

@@ -39,6 +39,14 @@ class Conversation(Protocol):
         """
         ...
 
+    async def pause(self, retry_s: float) -> None:
+        """Let the client go: the server closed the call's stream and is to be asked again.
+
+        The call goes on; a client that can resume its own stream is told to come back after that
+        time, and for others nothing changes (MCP 2025-11-25, polling).
+        """
+        ...
+
 
 class Silence:
     """The client of a plain door: it hears nothing and answers nothing."""
@@ -58,3 +66,6 @@ class Silence:
         """Refuse."""
         del method, params
         return RpcReply(error=NOT_HERE)
+
+    async def pause(self, retry_s: float) -> None:
+        """Change nothing."""

@@ -109,6 +109,11 @@ class Dialogue:
         if self._waiting is not None:
             await self._waiting.join()
 
+    async def pause(self, retry_s: float) -> None:
+        """Let the client go, after everything so far."""
+        await self.heard()
+        await self.conversation.pause(retry_s)
+
     def withdraw(self, number: int | str) -> None:
         """Stop asking the client: the server cancelled its request."""
         task = self._asking.get(number)

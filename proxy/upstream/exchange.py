@@ -13,6 +13,7 @@ from proxy.upstream.sse import EventParser
 PATIENCE_S = 10.0
 
 Hear = Callable[[Message], Awaitable[None]]
+Pause = Callable[[float], Awaitable[None]]
 
 
 class Declined(UpstreamFailed):
@@ -29,6 +30,10 @@ class SessionOver(UpstreamFailed):
 
 class ServerError(OutcomeUnknown):
     """The server failed over the request: a status of 5xx, or one that answers nothing."""
+
+
+class StreamLeft(OutcomeUnknown):
+    """The server closed the stream before its answer; it may be picked up."""
 
 
 class Nonsense(OutcomeUnknown):
@@ -70,6 +75,10 @@ async def unheard(_: Message) -> None:
     """Read over what comes beside the answer."""
 
 
+async def unmoved(_: float) -> None:
+    """Do nothing about a stream that was left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """One JSON-RPC request with its params (a JSON object) and headers of its own."""
@@ -106,7 +115,7 @@ class Events:
                     await response.drain()
                     return message
                 await self._hear(message)
-        raise OutcomeUnknown("its stream ended without an answer")
+        raise StreamLeft("its stream ended without an answer")
 
 
 def is_stream(response: EgressStream) -> bool:

@@ -9,12 +9,12 @@ from urllib.parse import urlsplit
 
 from proxy.egress.client import EgressClient, EgressRequest, EgressResponse
 from proxy.errors import ConfigError, OutcomeUnknown, UpstreamFailed
+from proxy.model.json_text import is_json, line_of
 from proxy.model.mcp import Notification
 from proxy.model.tool import Effect, HttpBinding, Recovery, ToolDefinition, ToolManifest
 from proxy.upstream.base import UpstreamCall, UpstreamResult
 from proxy.upstream.definitions import definitions_of
 from proxy.upstream.headers import outgoing
-from proxy.upstream.json_body import is_json, text_of
 from proxy.upstream.jsonrpc import dumps, loads
 from proxy.upstream.placement import Placed, Placement, placement_of
 from proxy.upstream.quiet import silence
@@ -166,6 +166,6 @@ def _body(body: bytes, content_type: str) -> tuple[bytes, str]:
     if not is_json(content_type):
         return dumps(text), ""
     try:
-        return text_of(text).encode(), ""
+        return line_of(text).encode(), ""
     except ValueError:
         return dumps(text), "text"

@@ -96,7 +96,9 @@ class HttpCalls:
         self, channel: Channel, asked: Question, dialogue: Dialogue, leaving: Leaving
     ) -> Message:
         try:
-            message, _ = await self._endpoint.ask(channel.session, asked, dialogue.hear)
+            message, _ = await self._endpoint.ask(
+                channel.session, asked, dialogue.hear, dialogue.pause
+            )
         except SessionOver:
             channel.lose()
             raise

@@ -4,7 +4,7 @@ import asyncio
 import itertools
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -31,6 +31,7 @@ from proxy.upstream.watchers import Watchers
 
 AGAIN_S = 1.0
 SELDOM_S = 30.0
+OPENED_S = 2.0
 OWN = ""  # the gateway's own session: for definitions, with no capabilities
 log = logging.getLogger(__name__)
 
@@ -108,11 +109,19 @@ class McpHttp:
 
     @asynccontextmanager
     async def watch(self, session: str) -> AsyncIterator[AsyncIterator[Notification]]:
-        """Hear what it says outside of calls to one client's session. See Upstream.watch."""
+        """Hear what it says outside of calls to one client's session. See Upstream.watch.
+
+        What it says from then on is heard; a server that does not open its stream in `OPENED_S`
+        seconds, or has none, is not waited for.
+        """
         try:
             async with self._watchers.watch(session) as heard:
-                attending = asyncio.create_task(self._attend(session))
+                opened = asyncio.Event()
+                attending = asyncio.create_task(self._attend(session, opened))
                 try:
+                    with suppress(TimeoutError):
+                        async with asyncio.timeout(OPENED_S):
+                            await opened.wait()
                     yield heard
                 finally:
                     attending.cancel()
@@ -141,32 +150,40 @@ class McpHttp:
         """Return what the server speaks, and begin to listen to it."""
         known = await self._eras.known()
         if self._attending is None:
-            self._attending = asyncio.create_task(self._attend(OWN))
+            self._attending = asyncio.create_task(self._attend(OWN, asyncio.Event()))
         return known
 
-    async def _attend(self, session: str) -> None:
-        """Keep hearing what the server says outside of calls, for one session."""
+    async def _attend(self, session: str, opened: asyncio.Event) -> None:
+        """Keep hearing what the server says outside of calls, for one session.
+
+        `opened` is set once it is heard, or cannot be.
+        """
         pause_s = AGAIN_S
         while True:
             try:
-                await self._listen(session)
+                await self._listen(session, opened)
                 pause_s = AGAIN_S
             except UpstreamFailed as failed:
                 log.info("server is not listened to: %s", failed, extra={"server": self.name})
+                opened.set()
             await asyncio.sleep(pause_s)
             pause_s = min(2 * pause_s, SELDOM_S)
 
-    async def _listen(self, session: str) -> None:
+    async def _listen(self, session: str, opened: asyncio.Event) -> None:
         """Listen for one session until the server is another one. Raises UpstreamFailed."""
         if Era.STATELESS in await self._known():
             turned = self._turned
             await self._subscribed.renew()
             for channel in self._channels.of(session) if session != OWN else ():
                 channel.listen()
+                await channel.listened()
+            opened.set()
             await turned.wait()
         else:
             async with self._channels.use(session, {}) as channel:
                 channel.listen()
+                await channel.listened()
+                opened.set()
                 await channel.gone.wait()
 
     async def _listed(self) -> tuple[ToolDefinition, ...]:

@@ -139,7 +139,20 @@ def result_of(answer: Message, era: Era) -> UpstreamResult:
         raise OutcomeUnknown("its answer is not a result")
     asks = era is Era.STATELESS and answer.result.get("resultType") == "input_required"
     is_error = answer.result.get("isError") is True and not asks
-    return UpstreamResult(answer.raw, is_error=is_error, needs_input=asks)
+    task_id = _task_of(answer.result)
+    return UpstreamResult(answer.raw, is_error=is_error, needs_input=asks, task_id=task_id)
+
+
+def _task_of(result: dict[str, Any]) -> str | None:
+    """Return the id of the task a result says was created, None when it says no such thing.
+
+    MCP 2025-11-25 (tasks) has it in `task`; since 2026-07-28 (tasks extension) the result is it.
+    """
+    task = result if result.get("resultType") == "task" else result.get("task")
+    if not isinstance(task, dict):
+        return None
+    task_id = task.get("taskId")
+    return task_id if isinstance(task_id, str) else ""
 
 
 def _page(answer: Message) -> tuple[list[Any], str | None]:

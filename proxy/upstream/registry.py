@@ -84,6 +84,8 @@ class Registry:
         Return the servers whose list could not be read in that time: what they offer is not known.
         """
         stale = self.stale()
+        if not stale:
+            return stale
         told = {name: self._said[name] for name in stale if server in (None, name)}
 
         def unread() -> frozenset[str]:

@@ -14,11 +14,14 @@ from proxy.upstream.exchange import (
     Events,
     Hear,
     Nonsense,
+    Pause,
     Question,
     Session,
+    StreamLeft,
     answer_in,
     freely,
     unheard,
+    unmoved,
 )
 from proxy.upstream.headers import outgoing
 from proxy.upstream.jsonrpc import Message, request
@@ -43,13 +46,18 @@ class Endpoint:
         self._courtesies: set[asyncio.Task[None]] = set()
 
     async def ask(
-        self, session: Session, asked: Question, hear: Hear = unheard
+        self,
+        session: Session,
+        asked: Question,
+        hear: Hear = unheard,
+        pause: Pause = unmoved,
     ) -> tuple[Message, str]:
         """Return the answer to one request, and the session id that came with it.
 
         `hear` takes every other message of the stream, one by one. A JSON-RPC error is an answer,
         whatever its status. A stream that breaks is picked up where it broke, where the server
-        can. Raises UpstreamFailed (Declined, SessionOver), OutcomeUnknown (ServerError, Nonsense).
+        can; `pause` takes how long a server that closed it wants to be left alone. Raises
+        UpstreamFailed (Declined, SessionOver), OutcomeUnknown (ServerError, Nonsense).
         """
         due_s = _now() + asked.timeout_s
         body = request(asked.number, asked.method, asked.params)
@@ -62,9 +70,12 @@ class Endpoint:
                 return await answer_in(response, session, events), session_id
         except Nonsense:
             raise
-        except OutcomeUnknown:
+        except OutcomeUnknown as broken:
             if not session.is_resumable or not events.parser.last_id:
                 raise
+            was_left = isinstance(broken, StreamLeft)
+        if was_left:
+            await pause(_pause_s(events))
         return await self._resumed(session, asked, events, due_s), session_id
 
     async def reply(self, session: Session, body: bytes, headers: Mapping[str, str]) -> None:
@@ -111,8 +122,7 @@ class Endpoint:
     ) -> Message:
         """Pick a broken stream up until it has the answer. Raises OutcomeUnknown."""
         while True:
-            pause_s = RETRY_S if events.parser.retry_s is None else events.parser.retry_s
-            await asyncio.sleep(max(MIN_RETRY_S, min(pause_s, due_s - _now())))
+            await asyncio.sleep(max(MIN_RETRY_S, min(_pause_s(events), due_s - _now())))
             if _now() >= due_s:
                 raise OutcomeUnknown("it did not answer in time")
             last_id = events.parser.last_id
@@ -159,6 +169,11 @@ class Endpoint:
             await giving
         except UpstreamError as failed:
             log.info("server was not told: %s", failed, extra={"server": self.name})
+
+
+def _pause_s(events: Events) -> float:
+    """Return how long a server wants to be left alone before its stream is picked up."""
+    return RETRY_S if events.parser.retry_s is None else events.parser.retry_s
 
 
 def _now() -> float:

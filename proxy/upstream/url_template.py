@@ -34,14 +34,18 @@ class UrlTemplate:
         ):
             raise ConfigError((f"{path}: an empty or dot segment",))
         self._pattern = re.compile("".join("/" + _pattern(segment) for segment in self._segments))
+        self._fixed = "" if self.names else self._joined({})
 
     def fill(self, values: Mapping[str, str]) -> str:
         """Return the path with every place filled. Raises UpstreamFailed, also when one is not."""
-        return "".join("/" + self._filled(segment, values) for segment in self._segments)
+        return self._fixed or self._joined(values)
 
     def matches(self, path: str) -> bool:
         """Whether an encoded path has this template's segments, literal for literal."""
         return self._pattern.fullmatch(path) is not None
+
+    def _joined(self, values: Mapping[str, str]) -> str:
+        return "".join("/" + self._filled(segment, values) for segment in self._segments)
 
     def _filled(self, segment: tuple[str, ...], values: Mapping[str, str]) -> str:
         plain = "".join(

@@ -13,6 +13,8 @@ from proxy.monitors.alerts.webhook import verify
 from tests.harness.gateway import Gateway, World
 from tests.harness.recorder import Recorder
 
+pytestmark = pytest.mark.alone
+
 BAIT = "AKIAQ7HONEYTOKEN42XY"
 SECRET = "whsec-test-0123456789abcdef0123456789"
 

@@ -17,6 +17,8 @@ from tests.harness.mcp_on_wire import McpServer, head
 from tests.harness.mcp_raw import META, STATELESS, request, session_of
 from tests.harness.wire import Received, Wire
 
+pytestmark = pytest.mark.alone
+
 WITHIN_S = 0.1
 METHOD = {"effect": "read", "risk": 0, "returns": "untrusted"}
 READ = {"uri": "note://a"}

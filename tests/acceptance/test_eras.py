@@ -154,7 +154,7 @@ async def test_a_resource_is_read(gateway: Gateway, era: str, server: str) -> No
 
 
 async def test_a_broken_stream_is_resumed(gateway: Gateway, era: str, server: str) -> None:
-    """A server that closes the stream before it answers is asked again; the client sees nothing."""
+    """A server that closes the stream before it answers is asked again; a client of its era too."""
     async with client(gateway, era, server) as agent:
         result = await agent.call_tool("test_reconnection", {})
     assert text_of(result) == "The answer after a reconnection."

@@ -14,6 +14,8 @@ from tests.harness.gateway import ROOT, Gateway, World
 from tests.harness.mcp import open_idle_stream
 from tests.harness.recorder import Recorder
 
+pytestmark = pytest.mark.alone
+
 CALLS, STREAMS, RUNS = 100, 20, 20
 LAST_START_S, STREAMS_CLOSED_S = 0.050, 0.500
 

@@ -35,7 +35,7 @@ def agents() -> dict[str, Any]:
 
 def operators() -> dict[str, Any]:
     """Return the document of the operators' plane."""
-    ports = OperatorPorts(NOBODY, NOBODY, NOBODY, {}, NOBODY)
+    ports = OperatorPorts(NOBODY, NOBODY, NOBODY, NOBODY, {}, NOBODY)
     return operator_api(NOBODY, operations_of(ports)).openapi()
 
 
@@ -75,9 +75,9 @@ def try_all(document: dict[str, Any], url: str, token: str) -> int:
 
 
 async def test_the_agents_plane_does_what_its_document_says(gateway: Gateway) -> None:
-    """Sessions and calls."""
+    """Sessions, calls and hooks."""
     token = gateway.world.agent_token
-    assert await asyncio.to_thread(try_all, agents(), gateway.agents, token) >= 3
+    assert await asyncio.to_thread(try_all, agents(), gateway.agents, token) >= 4
     assert "internal error" not in gateway.text
 
 
@@ -85,7 +85,7 @@ async def test_the_operators_plane_does_what_its_document_says(gateway: Gateway)
     """Every row of the table; it kills and lifts on the way."""
     token = gateway.world.operator_token
     tried = await asyncio.to_thread(try_all, operators(), gateway.operators, token)
-    assert tried == len(operations_of(OperatorPorts(NOBODY, NOBODY, NOBODY, {}, NOBODY)))
+    assert tried == len(operations_of(OperatorPorts(NOBODY, NOBODY, NOBODY, NOBODY, {}, NOBODY)))
     assert "internal error" not in gateway.text
 
 

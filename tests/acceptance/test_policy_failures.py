@@ -13,6 +13,8 @@ from tests.harness.gateway import Gateway, World
 from tests.harness.processes import opa_of
 from tests.harness.recorder import Recorder
 
+pytestmark = pytest.mark.alone
+
 DEADLINE_S = 0.25
 
 

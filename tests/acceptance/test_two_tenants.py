@@ -44,7 +44,7 @@ class Watcher:
         for path in (
             "/v1/sessions?limit=1000", "/v1/decisions?limit=1000", "/v1/intents?state=done",
             "/v1/intents?state=unknown", "/v1/approvals", "/v1/approvals?state=any", "/killswitch",
-            "/v1/dry-run",
+            "/v1/dry-run", "/v1/findings",
         ):  # fmt: skip
             status, _ = await self.line.ask("GET", path)
             assert status == 200

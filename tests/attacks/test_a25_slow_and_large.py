@@ -4,14 +4,17 @@ import asyncio
 import socket
 import time
 from collections.abc import AsyncIterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 import pytest
 
 from tests.harness.gateway import Gateway, World
+from tests.harness.processes import memory_of
 from tests.harness.raw import Heard, request, say
 from tests.harness.recorder import Recorder
 from tests.harness.standing import PORTS, Standing
+
+pytestmark = pytest.mark.alone
 
 module = pytest.mark.asyncio(loop_scope="module")
 
@@ -173,3 +176,45 @@ async def test_calls_that_are_under_way_are_not_dropped_for_others(
     recorder.release.set()
     assert {heard.status for heard in await asyncio.gather(*calls)} == {200}
     assert len(recorder.received) == 20
+
+
+def endless(url: str) -> bytes:
+    """Return a request without a token whose body of a megabyte lacks its last byte."""
+    body = b" " * 1_000_000
+    length = b"Content-Length: %d" % (len(body) + 1)
+    return request(url, "x", length, body=body, without=[b"content-length"])
+
+
+async def test_strangers_do_not_fill_the_memory(gateway: Gateway, recorder: Recorder) -> None:
+    """Three hundred bodies of a megabyte that never end, without a token: calls go on."""
+    url = gateway.agents
+    before = memory_of(gateway.pid)
+    flood = [asyncio.create_task(say(url, endless(url), wait_s=20)) for _ in range(300)]
+    await asyncio.sleep(4)
+    answers = [await gateway.call("write", {"text": "x" * length}) for length in (1, 500_000)]
+    grown = memory_of(gateway.pid) - before
+    for one in flood:
+        one.cancel()
+    await asyncio.gather(*flood, return_exceptions=True)
+    assert [status for status, _ in answers] == [200, 200]
+    assert len(recorder.received) == 2
+    assert grown < 200_000_000
+
+
+@pytest.mark.slow
+async def test_an_answer_nobody_reads_is_given_up(gateway: Gateway, recorder: Recorder) -> None:
+    """Within a minute: half of one after the queues between us are full. The call was done."""
+    recorder.reply = {"text": "x" * 12_000_000}
+    url, token = gateway.agents, gateway.world.agent_token
+    host, _, port = url.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port))) as deaf:
+        deaf.sendall(request(url, token))
+        await asyncio.sleep(65)
+        heard = 0
+        with suppress(ConnectionError):
+            while chunk := deaf.recv(1 << 20):
+                heard += len(chunk)
+    assert 0 < heard < 12_000_000
+    assert "not read in time" in gateway.text
+    _, listed = await gateway.operate("GET", "/v1/intents?state=done")
+    assert len(listed["intents"]) == 1

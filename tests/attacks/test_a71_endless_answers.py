@@ -15,8 +15,11 @@ import pytest
 from proxy.model.tool import Effect
 from tests.harness.gateway import Gateway, World
 from tests.harness.mcp_on_wire import event
+from tests.harness.processes import memory_of
 from tests.harness.reached import Reached
 from tests.harness.wire import Received, Wire, answer
+
+pytestmark = pytest.mark.alone
 
 MIB = 1_048_576
 CAP = 16 * MIB
@@ -105,8 +108,8 @@ async def test_an_endless_answer_ends_at_the_cap(reached: Reached, handler: Hand
     reached.on_call = handler
     reached.wire.closed.clear()
     before = time.monotonic()
-    assert await reached.outcome(timeout_s=15) in UNANSWERED
-    assert time.monotonic() - before < 14
+    assert await reached.outcome(timeout_s=60) in UNANSWERED
+    assert time.monotonic() - before < 50
     async with asyncio.timeout(5):
         await reached.wire.closed.wait()
 
@@ -158,13 +161,6 @@ async def test_the_gateway_outlives_them(tmp_path: Path) -> None:
         wire.handler = None
         assert (await gateway.call("write", {"text": "x"}))[0] == 200
     assert peak < 600 * MIB
-
-
-def memory_of(pid: int) -> int:
-    """Return the most memory a process has held so far, in bytes (VmHWM)."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
 
 
 async def test_a_large_answer_under_the_cap_passes_whole(reached: Reached) -> None:

@@ -27,7 +27,8 @@ PATHS = [
     "/detent.yaml", "/server-status", "/status", "/info", "/version", "/health", "/healthz/x",
     "/metrics", "/metrics/", "/v1", "/v1/sessions", "/v1/decisions", "/v1/intents", "/v1/data",
     "/v1/approvals", "/v1/chains/x", "/v1/dry-run", "/v1/policies", "/v1/calls", "/killswitch",
-    "/killswitch/1", "/mcp", "/mcp/rec", "/http/rec/read", "/hooks/claude-code", "/favicon.ico",
+    "/v1/findings", "/killswitch/1", "/mcp", "/mcp/rec", "/http/rec/read", "/hooks/claude-code",
+    "/favicon.ico",
 ]  # fmt: skip
 PROBES = {"agents": ["/healthz", "/readyz"], "operators": ["/healthz"]}
 TOLD = {"content-type", "content-length", "cache-control", "x-content-type-options", "date"} | {

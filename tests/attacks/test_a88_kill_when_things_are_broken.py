@@ -6,9 +6,12 @@ import sqlite3
 import time
 
 import aiohttp
+import pytest
 
 from tests.harness.gateway import Gateway, World
 from tests.harness.recorder import Recorder
+
+pytestmark = pytest.mark.alone
 
 HELD_S = 3.0
 
@@ -70,6 +73,9 @@ async def test_a88_a_flooded_agents_port_does_not_hold_up_a_kill(
 
     callers = [asyncio.create_task(flood()) for _ in range(200)]
     await asyncio.sleep(1)
+    async with asyncio.timeout(30):
+        while not recorder.received:
+            await asyncio.sleep(0.05)
     began = time.monotonic()
     status, report = await gateway.operate("POST", "/killswitch")
     took = time.monotonic() - began

@@ -5,34 +5,6 @@ from dataclasses import dataclass
 
 from tests.conformance.suite import Check, Report
 
-# Where the gateway answers otherwise on purpose: scenario, check and both verdicts, and why. Any
-# other verdict of the same check is a difference again.
-_NOT_RESUMABLE = (
-    "the end of a POST cancels its call, so its stream cannot be resumed and does not say it could"
-)
-ACCEPTED = {
-    (
-        "server-sse-multiple-streams",
-        "server-sse-streams-functional",
-        "SUCCESS",
-        "no verdict",
-    ): "an answer with nothing to tell before it is plain JSON: a stream is optional",
-    ("server-sse-polling", "server-sse-priming-event", "SUCCESS", "WARNING"): _NOT_RESUMABLE,
-    ("server-sse-polling", "server-sse-retry-field", "SUCCESS", "WARNING"): _NOT_RESUMABLE,
-    (
-        "server-sse-polling",
-        "server-sse-disconnect-resume",
-        "SUCCESS",
-        "no verdict",
-    ): "the gateway resumes the server's stream itself; its client's never breaks",
-    (
-        "http-header-validation",
-        "sep-2243-server-accepts-whitespace-header-value",
-        "FAILURE",
-        "SUCCESS",
-    ): "blanks around a header are no part of it, whatever the server's HTTP stack makes of them",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class Difference:
@@ -43,12 +15,6 @@ class Difference:
     direct: str
     through: str
     message: str
-
-    @property
-    def accepted(self) -> str:
-        """Why it may be so, empty when it may not."""
-        check = self.check.partition(" ")[0]
-        return ACCEPTED.get((self.scenario, check, self.direct, self.through), "")
 
     def __str__(self) -> str:
         """One line for people."""

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conformance.compare import ACCEPTED, Difference, differences
+from tests.conformance.compare import differences
 from tests.conformance.suite import Check, Report
 
 
@@ -45,14 +45,6 @@ def test_another_verdict_is_a_difference(direct: list[Check], through: list[Chec
 def test_words_and_notes_are_none(direct: list[Check], through: list[Check]) -> None:
     """What the suite only notes is no verdict."""
     assert differences(report(*direct), report(*through)) == []
-
-
-@pytest.mark.parametrize(("key", "reason"), ACCEPTED.items())
-def test_what_is_accepted_is_that_one_verdict(key: tuple[str, str, str, str], reason: str) -> None:
-    """The same check with any other verdict is a difference again."""
-    scenario, check_id, direct, through = key
-    assert Difference(scenario, f"{check_id} (N)", direct, through, "").accepted == reason
-    assert not Difference(scenario, f"{check_id} (N)", direct, "SKIPPED", "").accepted
 
 
 def test_a_difference_says_where_and_why() -> None:

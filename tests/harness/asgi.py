@@ -79,6 +79,11 @@ class Connection:
             await self.serving
         return self
 
+    async def ended_early(self) -> "Connection":
+        """Wait until the answer has ended, whatever the application still does."""
+        await until(lambda: len(self.sent) > 1 and not self.sent[-1].get("more_body"))
+        return self
+
     async def close(self) -> None:
         """Hang up, and wait until the application has noticed."""
         self.closed.set()

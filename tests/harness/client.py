@@ -30,6 +30,7 @@ class Client:
     answers: Mapping[str, bytes] = field(default_factory=lambda: ANSWERS)
     told: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     asked: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
+    pauses: list[float] = field(default_factory=list)
     thinks_s: float = 0.0
     slow_s: float = 0.0
 
@@ -45,6 +46,10 @@ class Client:
         answer = self.answers.get(method)
         refused = b'{"code":-1,"message":"refused"}'
         return RpcReply(error=refused) if answer is None else RpcReply(result=answer)
+
+    async def pause(self, retry_s: float) -> None:
+        """Keep after what time it is to come back."""
+        self.pauses.append(retry_s)
 
     def heard(self, method: str) -> list[dict[str, Any]]:
         """Return the params of what was told."""

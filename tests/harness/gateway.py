@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import signal
+import ssl
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ import yaml
 from proxy.model.token import TokenKind, new_token, token_sha256
 
 ROOT = Path(__file__).parents[2]
-READY = re.compile(rb"agents on http://([\d.]+):(\d+), operators on http://([\d.]+):(\d+)")
+READY = re.compile(rb"agents on (https?://[\d.]+:\d+), operators on (https?://[\d.]+:\d+)")
 START_S = 30
 
 TEXT = {"type": "string"}
@@ -167,6 +168,7 @@ class Gateway:
         self.agents = ""
         self.operators = ""
         self.log: list[bytes] = []
+        self.trust: ssl.SSLContext | bool = True
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._http: aiohttp.ClientSession | None = None
@@ -200,14 +202,19 @@ class Gateway:
         """Everything it has written to stderr."""
         return b"".join(self.log).decode(errors="replace")
 
+    def command(self) -> tuple[list[str], dict[str, str]]:
+        """Write the settings; return the arguments of `detent` and its environment."""
+        file = self.world.write()
+        return ["serve", "--config", str(file)], {**os.environ, **self.world.environ}
+
     async def start(self) -> None:
         """Start and wait until both ports answer; on failure show the log."""
-        file = self.world.write()
+        arguments, environ = self.command()
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *self.world.program, "serve", "--config", str(file),
+            sys.executable, "-m", *self.world.program, *arguments,
             stderr=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.DEVNULL,
-            env={**os.environ, **self.world.environ},
+            env=environ,
             cwd=ROOT,
         )  # fmt: skip
         ready = asyncio.Event()
@@ -218,7 +225,7 @@ class Gateway:
             code = await self._process.wait()
             raise RuntimeError(f"detent serve ended with {code}:\n{self.text}")
         timeout = aiohttp.ClientTimeout(total=30)
-        connector = aiohttp.TCPConnector(limit=0)
+        connector = aiohttp.TCPConnector(limit=0, ssl=self.trust)
         self._http = aiohttp.ClientSession(timeout=timeout, connector=connector)
 
     async def stop(self) -> int:
@@ -254,11 +261,7 @@ class Gateway:
         while line := await self._process.stderr.readline():
             self.log.append(line)
             if found := READY.search(line):
-                host, port, operators_host, operators_port = (
-                    part.decode() for part in found.groups()
-                )
-                self.agents = f"http://{host}:{port}"
-                self.operators = f"http://{operators_host}:{operators_port}"
+                self.agents, self.operators = (part.decode() for part in found.groups())
                 ready.set()
         ready.set()
 

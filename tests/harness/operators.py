@@ -14,15 +14,19 @@ from proxy.errors import StoreUnavailable
 from proxy.ingress.guard import GuardSettings
 from proxy.ingress.operator import OperatorPorts, operator_app
 from proxy.killswitch import switch
+from proxy.killswitch.effectiveness import EffectWatch
 from proxy.killswitch.halt_file import HaltFile
 from proxy.killswitch.inflight import InFlight
+from proxy.killswitch.lease import KillLease
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.decision import Reason
 from proxy.model.kill import KillEntry, KillOrder, scopes_of
+from proxy.model.lease import LeaseTerms
 from proxy.model.ledger import DecisionRecord, Hold, Intent, Reservation
 from proxy.model.session import ALL_TENANTS, Mode, Operator, Session
 from proxy.model.token import TokenKind, new_id, new_token, token_sha256
 from proxy.model.tool import Effect, Recovery
+from proxy.monitors.integrity import Irregularity
 from proxy.observability.metrics import Metrics
 from proxy.stores.sqlite.store import SqliteStore
 
@@ -79,7 +83,10 @@ class FlakyStore(SqliteStore):
 
 @dataclass
 class Plane:
-    """The port and what stands behind it. `revision` is what a reload answers, or raises."""
+    """The port and what stands behind it.
+
+    `revision` is what a reload answers, or raises; `found` is what is wrong with tools.
+    """
 
     store: FlakyStore
     kill_switch: KillSwitch
@@ -88,12 +95,21 @@ class Plane:
     client: httpx.AsyncClient = field(init=False)
     revision: str | Exception = "sha256:1"
     reloads: list[str] = field(default_factory=list)
+    found: tuple[Irregularity, ...] = ()
 
     @property
     def ports(self) -> OperatorPorts:
         """What the application is made of."""
         operators = {token_sha256(TOKENS[name]): known for name, known in OPERATORS.items()}
-        return OperatorPorts(self.kill_switch, self.store, self.metrics, operators, self.reload)
+        return OperatorPorts(
+            self.kill_switch,
+            EffectWatch(KillLease(LeaseTerms()), self.store).of,
+            self.store,
+            self.metrics,
+            operators,
+            self.reload,
+            findings=lambda: self.found,
+        )
 
     @staticmethod
     def bearer(by: str) -> str:

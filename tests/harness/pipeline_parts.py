@@ -48,6 +48,7 @@ class Tool:
         self.headers: list[dict[str, str]] = []
         self.answer: UpstreamResult | Exception = UpstreamResult(b'{"content":[]}')
         self.before_send: Callable[[], Any] = lambda: None
+        self.after_look: Callable[[], Any] = lambda: None
         self.hang_before: asyncio.Event | None = None
         self.hang_after: asyncio.Event | None = None
         self.calls: list[UpstreamCall] = []
@@ -70,6 +71,7 @@ class Tool:
         await asyncio.sleep(0)
         self.before_send()
         sending()
+        self.after_look()
         self.received.append(call.arguments)
         self.headers.append(dict(call.headers))
         self.calls.append(call)

@@ -7,7 +7,6 @@ is durable. Eight writers at once, so that a batch is always under way when it i
 import asyncio
 import itertools
 import sys
-from pathlib import Path
 
 from proxy.model.kill import Scope, ScopeKind
 from proxy.stores.base import Store
@@ -40,12 +39,12 @@ async def write_for_ever(store: Store, writer: int) -> None:
             tell("kill", order)
 
 
-async def main(kind: str, place: Path) -> None:
+async def main(kind: str, where: str) -> None:
     """Write until killed."""
-    store = STORES[kind](place)
+    store = STORES[kind](where)
     await store.open()
     await asyncio.gather(*(write_for_ever(store, writer) for writer in range(WRITERS)))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(sys.argv[1], Path(sys.argv[2])))
+    asyncio.run(main(sys.argv[1], sys.argv[2]))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.app import checks
+from proxy.app.build import Builder
 from proxy.app.checks import Finding, definitions_of, examine
 from proxy.config import Settings, load_settings
 from proxy.config.settings import Address
@@ -229,31 +230,6 @@ def test_a_command_under_our_own_uid_is_warned_of(
     assert checks._users(settings_of()) == []
 
 
-@pytest.mark.parametrize(
-    ("existing", "writable", "level"),
-    [
-        ("", True, "ok"),
-        ("", False, "error"),
-        ("var/detent.db", True, "ok"),
-        ("var/detent.db", False, "error"),
-        ("var/detent.db/", True, "error"),
-        ("var", True, "error"),
-    ],
-)
-def test_the_ledger_needs_a_place_that_can_be_written(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, existing: str, writable: bool, level: str
-) -> None:
-    """A file, or a directory where it can be made; a directory in its place is none."""
-    place = tmp_path / existing
-    if existing.endswith("/"):
-        place.mkdir(parents=True)
-    elif existing:
-        place.parent.mkdir(exist_ok=True)
-        place.touch()
-    monkeypatch.setattr(os, "access", lambda *_: writable)
-    assert checks._ledger(tmp_path / "var/detent.db").level == level
-
-
 def test_a_port_that_is_taken_is_a_warning() -> None:
     """Most likely it is the gateway that is being checked; an address of others is an error."""
     with socket.socket() as other:
@@ -263,6 +239,14 @@ def test_a_port_that_is_taken_is_a_warning() -> None:
     (foreign,) = checks._port(Address(host="203.0.113.1", port=8787))
     assert (taken.level, foreign.level) == ("warning", "error")
     assert "stop what listens there" in taken.message
+
+
+def test_every_port_is_looked_at(builder_of: Callable[..., Builder]) -> None:
+    """The one for probes too, when there is one."""
+    foreign = "203.0.113.1:8787"
+    listen = {"agents": foreign, "operators": foreign, "health": foreign, "tls_terminated": True}
+    found = checks._listening(builder_of(listen=listen))
+    assert [one.level for one in found].count("error") == 3
 
 
 async def test_definitions_are_those_the_server_gives_now(world: World, docs: ChangingMcp) -> None:

@@ -1,10 +1,13 @@
 """Which names the ports answer to; what binds them is tested with the whole gateway."""
 
+from socket import socket
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from proxy.app.doorways import Doorways, names_of
+from proxy.app.open_files import HEALTH_CONNECTIONS
 from proxy.config import Settings
 from proxy.ingress.origins import Origins
 
@@ -49,3 +52,11 @@ def test_pages_of_our_own_origin_may_ask_on_loopback_only(
     parts: Any = None
     pages = Doorways(parts, parts, settings, parts)._pages()
     assert pages == Origins(frozenset({page}), own_scheme)
+
+
+def test_the_health_port_is_plain_and_narrow() -> None:
+    """Probes speak no TLS, and few connections are enough for them."""
+    parts: Any = SimpleNamespace(healthy=None)
+    with socket() as bound:
+        port = Doorways(parts, parts, Settings(), parts)._health(bound)
+    assert (port.tls, port.limits.connections) == (None, HEALTH_CONNECTIONS)

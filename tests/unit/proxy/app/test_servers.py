@@ -16,6 +16,7 @@ from proxy.app.secrets import Tls
 from proxy.app.servers import Port, Servers, authority, bind
 from proxy.config.settings import Address
 from proxy.errors import ConfigError
+from proxy.ingress.protocol import ConnectionLimits
 
 ANY = Address(host="127.0.0.1", port=0)
 
@@ -110,6 +111,24 @@ async def test_with_tls_the_urls_say_so(pem: Path) -> None:
     async with serving(App(), Tls(pem / "cert.pem", pem / "key.pem")) as servers:
         assert [url.partition(":")[0] for url in servers.urls] == ["https", "https"]
         assert await status_of(servers.urls[0], verify=trusting) == 200
+
+
+async def test_a_client_that_never_agrees_on_tls_is_hung_up_on(pem: Path) -> None:
+    """In the time the port gives, or at the stop."""
+    limits = ConnectionLimits(handshake_timeout_s=0.3)
+    tls = Tls(pem / "cert.pem", pem / "key.pem")
+    servers = Servers((Port(App(), bind(ANY), tls, limits),))
+    host, _, port = servers.addresses[0].rpartition(":")
+    await servers.start()
+    try:
+        for end in (asyncio.sleep(0), servers.stop()):
+            reader, writer = await asyncio.open_connection(host, int(port))
+            await end
+            async with asyncio.timeout(2):
+                assert await reader.read() == b""
+            writer.close()
+    finally:
+        servers.close()
 
 
 async def test_a_request_under_way_is_answered_before_the_stop() -> None:

@@ -192,3 +192,14 @@ async def test_only_posts_to_one_name_are_taken(app: ASGIApp) -> None:
     """The guard knows the path."""
     assert (await ask(app, "GET", "/hooks/claude-code")).status == 405
     assert (await ask(app, "POST", "/hooks/claude-code/x", b"{}")).status == 404
+
+
+@pytest.mark.parametrize("client", ["a~b", "x" * 129, "a:b"])
+async def test_a_client_has_the_name_of_a_server(
+    app: ASGIApp, gate: RecordingGate, client: str
+) -> None:
+    """No manifest could have an entry for another; nothing is kept under such a name."""
+    for event in (PRE, PRE | {"hook_event_name": "SessionEnd"}):
+        reply = await post(app, event, client)
+        assert (reply.status, reply.json["code"]) == (404, "not-found")
+    assert gate.hooks.said == []

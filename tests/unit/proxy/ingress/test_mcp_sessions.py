@@ -4,14 +4,7 @@ import time
 import pytest
 
 from proxy.errors import BadRequest
-from proxy.ingress.mcp_sessions import (
-    MAX_KEPT_BYTES,
-    MAX_KEPT_EVENTS,
-    Kept,
-    McpSession,
-    McpSessions,
-    SessionLimits,
-)
+from proxy.ingress.mcp_sessions import McpSession, McpSessions, SessionLimits
 
 ACME = ("acme", "loop", None)
 OTHER = ("acme", "other", None)
@@ -133,30 +126,3 @@ async def test_a_stream_that_resumes_takes_the_place_of_the_broken_one() -> None
             assert (broken.is_set(), own.is_set()) == (True, False)
             await asyncio.sleep(0)
         assert session.streaming is None
-
-
-def test_missed_events_are_sent_again() -> None:
-    """Those after the last one the client has seen, then where to go on from."""
-    kept = Kept()
-    sent = [kept.keep(b'{"n":%d}' % number) for number in range(3)]
-    assert kept.since(None) == b"id: 3\ndata: \n\n"
-    assert kept.since("1") == sent[1] + sent[2] + b"id: 3\ndata: \n\n"
-    assert sent[1].startswith(b"id: 2\n")
-
-
-@pytest.mark.parametrize("forged", ["", "x", "-1", "1.0", "9" * 40, "99"])
-def test_an_id_nobody_gave_out_resumes_nothing(forged: str) -> None:
-    """The stream begins where it is."""
-    kept = Kept()
-    kept.keep(b"{}")
-    assert kept.since(forged) == b"id: 1\ndata: \n\n"
-
-
-def test_only_the_last_events_are_kept() -> None:
-    """By their number and by their size."""
-    kept = Kept()
-    for _ in range(MAX_KEPT_EVENTS + 1):
-        kept.keep(b"{}")
-    assert kept.since("0").count(b"data: {}") == MAX_KEPT_EVENTS
-    kept.keep(b"x" * MAX_KEPT_BYTES)
-    assert kept.since("0") == b"id: 258\ndata: \n\n"

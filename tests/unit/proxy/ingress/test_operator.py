@@ -18,6 +18,7 @@ TABLE = {
     ("GET", "/v1/chains/ses_1"): {"view"},
     ("GET", "/v1/decisions"): {"view"},
     ("GET", "/v1/intents"): {"view"},
+    ("GET", "/v1/findings"): {"view"},
     ("GET", "/v1/approvals"): {"approve"},
     ("GET", "/v1/approvals/apr_1"): {"approve"},
     ("POST", "/v1/approvals/apr_1/approve"): {"approve"},

@@ -12,6 +12,7 @@ from proxy.ingress.operator_documents import (
 )
 from proxy.killswitch.switch import KillReport
 from proxy.model.kill import GLOBAL, KillAction, KillOrder, Scope, ScopeKind
+from proxy.model.lease import Effectiveness, HolderState
 from proxy.model.ledger import IntentState
 from tests.harness.operators import Plane
 
@@ -34,32 +35,33 @@ def test_scopes_are_kind_and_id() -> None:
 
 
 def test_a_report_of_a_committed_kill() -> None:
-    """One process is one holder, and it has acknowledged."""
-    report = KillReport("kil_1", (GLOBAL,), 7, True, NOON, True, True, NOON, 3)
-    assert report_document(report) == {
+    """With how those stand to it who may start calls."""
+    report = KillReport("kil_1", (GLOBAL,), 7, NOON, 3)
+    standing = {"me": HolderState.ACKED, "cut off": HolderState.OUTSTANDING}
+    assert report_document(report, Effectiveness(standing, NOON)) == {
         "epoch": 7,
         "order_id": "kil_1",
         "committed": True,
         "committed_at": "2026-11-22T12:00:00.123Z",
         "halted_locally": True,
-        "effective": True,
+        "effective": False,
         "deadline": "2026-11-22T12:00:00.123Z",
         "scopes": [{"kind": "global", "id": ""}],
         "in_flight": 3,
-        "holders": {"acked": 1, "expired": 0, "outstanding": 0},
+        "holders": {"acked": 1, "expired": 0, "outstanding": 1},
     }
 
 
 def test_a_report_of_a_kill_that_is_not_committed() -> None:
-    """The holder counts as outstanding until the kill is durable."""
-    report = KillReport("kil_1", (GLOBAL,), None, False, None, True, False, None, 0)
-    document = report_document(report)
+    """It halts here; nobody else can know of it yet."""
+    report = KillReport("kil_1", (GLOBAL,), None, None, 0)
+    document = report_document(report, None)
     assert (document["epoch"], document["committed"], document["halted_locally"]) == (
         None,
         False,
         True,
     )
-    assert document["holders"] == {"acked": 0, "expired": 0, "outstanding": 1}
+    assert (document["effective"], document["deadline"]) == (False, None)
 
 
 def test_an_order_says_who_and_why() -> None:

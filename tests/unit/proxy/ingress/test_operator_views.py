@@ -9,6 +9,7 @@ from proxy.ingress.operator_views import Views
 from proxy.model.kill import GLOBAL, Scope, ScopeKind
 from proxy.model.ledger import IntentState, Settlement
 from proxy.model.session import Operator
+from proxy.monitors.integrity import Irregularity, Kind
 from tests.harness.operators import Plane
 
 
@@ -114,3 +115,41 @@ async def test_what_an_agent_ran_itself_is_shown_as_tier_c(plane: Plane) -> None
         views = Views(plane.store, access, hooked)
         answer = json.loads(bytes((await views.intents(operator, request)).body))
         assert [step.get("tier") for step in answer["intents"]] == [tier]
+
+
+DRIFT = Irregularity(Kind.DRIFT, "repo/git_commit")
+SHADOW = Irregularity(Kind.SHADOWING, "notes/git_commit", "repo/git_commit")
+LIKE = Irregularity(Kind.CONFUSABLE, "notes/git_c0mmit", "wiki/git_cOmmit")
+BROKEN = Irregularity(Kind.MALFORMED, "wiki/read", why="its schema is none")
+
+
+async def test_what_is_wrong_with_tools_is_listed(plane: Plane) -> None:
+    """As alerts tell it, for as long as it stands; as much as is asked for."""
+    plane.found = (DRIFT, SHADOW, BROKEN)
+    _, answer = await plane.ask("GET", "/v1/findings", by="view")
+    assert [row["kind"] for row in answer["findings"]] == [
+        "tool-quarantined",
+        "tool-shadowing",
+        "tool-malformed",
+    ]
+    assert answer["findings"][1] == {
+        "kind": "tool-shadowing",
+        "severity": "critical",
+        "tool": "notes/git_commit",
+        "other": "repo/git_commit",
+        "message": SHADOW.message,
+    }
+    assert (answer["findings"][2]["severity"], answer["findings"][2]["other"]) == ("warning", None)
+    _, answer = await plane.ask("GET", "/v1/findings?limit=1")
+    assert len(answer["findings"]) == 1
+
+
+async def test_operators_of_some_tenants_see_what_is_about_tools_of_theirs(plane: Plane) -> None:
+    """Tools that agents of theirs asked for: names of others are not theirs to read (I20)."""
+    plane.found = (DRIFT, SHADOW, LIKE, BROKEN)
+    await plane.step(await plane.session("acme"), "git_commit")
+    found = {}
+    for by in ("acme", "globex", "both", "homeless", "chief"):
+        _, answer = await plane.ask("GET", "/v1/findings", by=by)
+        found[by] = len(answer["findings"])
+    assert found == {"acme": 2, "globex": 0, "both": 2, "homeless": 0, "chief": 4}

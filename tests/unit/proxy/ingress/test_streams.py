@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.types import Message
 
-from proxy.ingress.streams import EventStream, Outlet, event, priming_event
+from proxy.ingress.streams import EventStream, Outlet, event, priming_event, retry_event
 
 
 class Client:
@@ -56,6 +56,7 @@ def test_an_event_is_one_line_of_json() -> None:
     assert event(b'{"a":\n1}\r') == b'event: message\ndata: {"a": 1} \n\n'
     assert event(b"{}", "7") == b"id: 7\nevent: message\ndata: {}\n\n"
     assert priming_event("0") == b"id: 0\ndata: \n\n"
+    assert retry_event("0", 50) == b"id: 0\nretry: 50\ndata: \n\n"
 
 
 async def test_a_stream_begins_with_its_first_event_and_stays_open() -> None:
@@ -131,6 +132,16 @@ async def test_an_event_makes_the_answer_a_stream() -> None:
     assert client.chunks[1:] == [event(b'{"n":2}'), b""]
     assert not await outlet.event(b'{"late":1}')
     assert json.loads(client.chunks[1].partition(b"data: ")[2]) == {"n": 2}
+
+
+async def test_an_answer_that_cannot_be_resumed_stays_as_it_is() -> None:
+    """Nobody is sent away, and nothing is kept for who has gone."""
+    client = Client()
+    outlet = Outlet(client.receive, client.send, streams=True)
+    await outlet.event(b"{}")
+    await outlet.pause(0.1)
+    outlet.miss(b"{}")
+    assert (client.chunks, client.ended) == ([event(b"{}")], False)
 
 
 async def test_a_client_that_takes_no_stream_gets_no_events() -> None:

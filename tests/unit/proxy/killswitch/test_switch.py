@@ -46,7 +46,7 @@ async def until(condition: Any) -> None:
 async def test_a_kill_is_committed_and_covers_its_scope(switch: KillSwitch) -> None:
     """The answer carries the epoch; other scopes stay free."""
     report = await switch.kill((AGENT,), "oncall", "runaway")
-    assert (report.epoch, report.committed, report.effective) == (1, True, True)
+    assert (report.epoch, report.committed) == (1, True)
     assert switch.covers([GLOBAL, AGENT])
     assert not switch.covers([GLOBAL, OTHER])
 
@@ -74,7 +74,7 @@ async def test_a_store_that_fails_leaves_a_local_halt_that_is_committed_later(
     """503 for the operator, halted all the same, and the halt file holds it meanwhile."""
     kill_log.broken = True
     report = await switch.kill((GLOBAL,), "oncall", "disk full")
-    assert (report.committed, report.halted_locally, report.epoch) == (False, True, None)
+    assert (report.committed, report.epoch) == (False, None)
     assert switch.covers([GLOBAL, AGENT])
     assert (tmp_path / "halt.json").exists()
     await asyncio.sleep(0.03)
@@ -194,7 +194,7 @@ async def test_a_kill_committed_elsewhere_is_obeyed_at_once(
         assert closing.is_set()
     assert switch.covers([AGENT])
     assert not switch.learn([entry])
-    assert switch.state.epoch == entry.epoch
+    assert switch.synced == switch.state.epoch == entry.epoch
 
 
 async def test_a_lift_committed_elsewhere_is_obeyed_too(switch: KillSwitch, kill_log: Any) -> None:
@@ -215,3 +215,16 @@ async def test_a_kill_of_ours_may_be_heard_before_its_commit_returns(
     switch.learn(kill_log.entries)
     report = await killing
     assert [entry.epoch for entry in switch.state.active] == [report.epoch]
+
+
+async def test_our_own_order_does_not_hide_those_before_it(
+    switch: KillSwitch, kill_log: Any
+) -> None:
+    """A kill that another process committed just before ours is still to be heard."""
+    order = KillOrder("kil_x", KillAction.KILL, (OTHER,), "oncall", "", datetime.now(UTC))
+    await kill_log.append_kill(order)
+    report = await switch.kill((AGENT,), "oncall", "")
+    assert (report.epoch, switch.synced) == (2, 0)
+    assert switch.learn(kill_log.entries)
+    assert switch.covers([OTHER])
+    assert switch.synced == 2

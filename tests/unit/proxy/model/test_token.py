@@ -12,7 +12,7 @@ def test_a_new_token_is_recognised_by_its_prefix(kind: TokenKind) -> None:
 
 
 @pytest.mark.parametrize(
-    "token", ["", "secret", "dta_short", "dtx_" + "a" * 43, "dta_" + "a" * 44, "dta_" + "é" * 43]
+    "token", ["", "secret", "dta_short", "dtz_" + "a" * 43, "dta_" + "a" * 44, "dta_" + "é" * 43]
 )
 def test_any_other_form_is_no_token(token: str) -> None:
     """A token of another form is refused before it is looked up."""

@@ -10,6 +10,7 @@ import pytest
 
 from proxy.killswitch.halt_file import HaltFile
 from proxy.killswitch.inflight import InFlight
+from proxy.killswitch.lease import KillLease
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.call import Door, ToolCall
 from proxy.model.finding import Alert
@@ -40,10 +41,12 @@ from proxy.pipeline.resolve import Resolver
 from proxy.pipeline.run import Pipeline, Stages
 from proxy.pipeline.sessions import SessionDesk
 from proxy.pipeline.settle import Settling
+from proxy.pipeline.start import Starts
 from proxy.pipeline.visible import Visibility
 from proxy.pipeline.watch import Watching
 from proxy.stores.sqlite import SqliteStore
 from proxy.upstream.registry import Registry
+from tests.harness.clock import Clock, fresh_lease
 from tests.harness.pipeline_parts import REVISION, Engine, Eye, TestBroker, Tool, manifests
 
 Agent = tuple[str, Principal]
@@ -58,6 +61,7 @@ class Parts:
     broker: TestBroker
     eye: Eye
     bundle: StagedBundle
+    lease: KillLease
     alerts: list[Alert] = field(default_factory=list)
 
 
@@ -76,6 +80,8 @@ class House:
     eye: Eye
     registry: Registry
     token: str
+    lease: KillLease
+    clock: Clock
     alerts: list[Alert] = field(default_factory=list)
 
     async def caller(self) -> Caller:
@@ -109,7 +115,8 @@ def stages_of(
 
     inspection = Inspection([parts.eye], store, raise_alert, metrics)
     lending, settling = Lending({"keys": parts.broker}, kill_switch), Settling(store)
-    dispatch = Dispatch(registry, kill_switch, store, metrics)
+    starts = Starts(kill_switch, parts.lease, metrics, raise_alert)
+    dispatch = Dispatch(registry, starts, store, metrics)
     decider = Decider(policy, metrics)
     surveys = Surveys(urls=lambda _: ("https://seen.example/",), flags=lambda _: ())
     converse = Converse(resolver, decider, settling, surveys)
@@ -117,7 +124,7 @@ def stages_of(
     filtering = ResponseFilter(inspection, LiveSecrets(), tokens, lending.take_back)
     return Stages(
         authenticate=Authenticator({token_sha256(agent[0]): agent[1]}, store, desk),
-        admit=Admission(kill_switch, store, limits),
+        admit=Admission(kill_switch, parts.lease, store, limits),
         inspect=inspection,
         resolve=resolver,
         approve=Approving(
@@ -133,7 +140,7 @@ def stages_of(
         watch=Watching(resolver, registry),
         hooked=HookSessions(store, desk, kill_switch),
         permit=Permits(store, Reserving(store, limits), filtering, settling, kill_switch),
-        health=Health(store, policy, fresh_s=0),
+        health=Health(store, policy, parts.lease, fresh_s=0),
     )
 
 
@@ -142,7 +149,9 @@ async def house(tmp_path: Path, principal: Principal) -> AsyncIterator[House]:
     store = SqliteStore(tmp_path / "detent.db")
     await store.open()
     flights = InFlight()
-    parts = Parts(Tool(), Engine(), TestBroker(), Eye(), StagedBundle(tmp_path, REVISION))
+    clock = Clock()
+    bundle = StagedBundle(tmp_path, REVISION)
+    parts = Parts(Tool(), Engine(), TestBroker(), Eye(), bundle, fresh_lease(clock))
     kill_switch = KillSwitch(store, HaltFile(tmp_path / "halt.json"), flights)
     await kill_switch.start()
     registry = Registry({"repo": parts.tool})
@@ -152,7 +161,7 @@ async def house(tmp_path: Path, principal: Principal) -> AsyncIterator[House]:
     pipeline = Pipeline(stages, kill_switch, flights, Metrics("test"))
     yield House(
         store, pipeline, stages, kill_switch, flights, parts.tool, parts.engine, parts.broker,
-        parts.eye, registry, token, parts.alerts,
+        parts.eye, registry, token, parts.lease, clock, parts.alerts,
     )  # fmt: skip
     await registry.stop()
     await kill_switch.stop()

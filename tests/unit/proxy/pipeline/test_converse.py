@@ -1,7 +1,6 @@
 """What a server asks and says while its call runs."""
 
 import asyncio
-import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -13,7 +12,6 @@ from proxy.model.finding import Finding, FindingAction, Severity
 from proxy.model.ledger import Outcome
 from proxy.model.mcp import Era, RpcReply
 from proxy.model.step import Answer
-from proxy.upstream.base import UpstreamResult
 from proxy.upstream.conversation import Conversation
 from tests.harness.pipeline_parts import allow
 from tests.unit.proxy.pipeline.conftest import House
@@ -35,6 +33,7 @@ class Client:
     def __init__(self) -> None:
         self.told: list[tuple[str, bytes]] = []
         self.asked: list[tuple[str, bytes]] = []
+        self.pauses: list[float] = []
 
     async def tell(self, method: str, params: bytes) -> None:
         self.told.append((method, params))
@@ -42,6 +41,9 @@ class Client:
     async def ask(self, method: str, params: bytes) -> RpcReply:
         self.asked.append((method, params))
         return RpcReply(result=b'{"role":"assistant"}')
+
+    async def pause(self, retry_s: float) -> None:
+        self.pauses.append(retry_s)
 
 
 class Run:
@@ -63,6 +65,10 @@ class Run:
     async def telling(self, method: str, params: bytes) -> Answer:
         """Run a call whose server says that."""
         return await self._run(lambda conversation: conversation.tell(method, params))
+
+    async def pausing(self, retry_s: float) -> Answer:
+        """Run a call whose server closes its stream and goes on."""
+        return await self._run(lambda conversation: conversation.pause(retry_s))
 
     async def _run(self, meanwhile: Any) -> Answer:
         self.house.tool.meanwhile = meanwhile
@@ -165,6 +171,12 @@ async def test_notifications_reach_the_client(run: Run) -> None:
     assert run.client.told == [("notifications/message", b'{"data":1.0}')]
 
 
+async def test_a_client_is_let_go_when_its_server_asks_for_that(run: Run) -> None:
+    """There is nothing in it to decide on."""
+    await run.pausing(0.5)
+    assert run.client.pauses == [0.5]
+
+
 async def test_a_canary_in_a_notification_ends_the_call(run: Run) -> None:
     """The client does not see it, and as bytes had left, the outcome is not known."""
     run.house.eye.result_finding = CANARY
@@ -218,42 +230,17 @@ async def test_a_question_that_would_only_be_previewed_is_refused(run: Run) -> N
     assert run.client.asked == []
 
 
-DEEP = b'{"inputRequests":' + b"[" * 100_000
+ASKS = b'"inputRequests":{"k":{"method":"%b"}}'
 
 
-def wanting(*methods: str) -> UpstreamResult:
-    """Return the answer of a tool that wants these requests answered first."""
-    requests = {str(number): {"method": method} for number, method in enumerate(methods)}
-    return UpstreamResult(json.dumps({"inputRequests": requests}).encode(), needs_input=True)
-
-
-async def test_the_input_a_tool_wants_is_decided_like_a_question(run: Run) -> None:
-    """A stateless server puts its questions into a result: the same policy has its say."""
-    run.house.tool.answer = wanting(SAMPLING, SAMPLING)
-    answer = await run.telling("notifications/message", b"{}")
-    assert answer.outcome is Outcome.INPUT_REQUIRED
-    assert [one["action"]["name"] for one in run.house.engine.inputs[1:]] == [SAMPLING, SAMPLING]
-
-
-@pytest.mark.parametrize("methods", [("elicitation/create",), (SAMPLING, "vendor/ask"), ("",)])
-async def test_input_that_policy_refuses_is_never_asked_for(
-    run: Run, methods: tuple[str, ...]
+@pytest.mark.parametrize(("method", "told"), [(SAMPLING, 1), ("elicitation/create", 0)])
+async def test_a_notification_of_a_task_asks_nothing_policy_refuses(
+    run: Run, method: str, told: int
 ) -> None:
-    """The client sees no part of it, and nothing is held: the tool has not acted."""
-    run.house.tool.answer = wanting(*methods)
-    answer = await run.telling("notifications/message", b"{}")
-    assert (answer.outcome, answer.result) == (Outcome.FAILED, None)
-
-
-@pytest.mark.parametrize(
-    "result",
-    [b'{"inputRequests":[]}', b'{"inputRequests":{"a":1}}', b'[{"inputRequests":{}}]', DEEP],
-)
-async def test_malformed_wishes_are_nobodys_question(run: Run, result: bytes) -> None:
-    """What is no request cannot be decided on; what holds none is a result like others."""
-    run.house.tool.answer = UpstreamResult(result)
-    answer = await run.telling("notifications/message", b"{}")
-    assert (answer.result is None) is (b"1" in result or result == DEEP)
+    """It has the same requests as the answer of `tasks/get`; the call goes on without it."""
+    params = b'{"status":"input_required",' + ASKS % method.encode() + b"}"
+    answer = await run.telling("notifications/tasks", params)
+    assert (answer.outcome, len(run.client.told)) == (Outcome.DONE, told)
 
 
 async def test_masks_of_the_decision_are_put_on_the_reply(run: Run) -> None:

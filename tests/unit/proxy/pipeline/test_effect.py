@@ -39,6 +39,36 @@ async def test_every_way_out_closes_the_ledger(
 
 
 @pytest.mark.parametrize(
+    ("task_id", "detail"),
+    [
+        (None, ""),
+        ("t-1", "task:t-1"),
+        ("", "task"),
+        ("a b", "task"),
+        ("a\nstate=failed", "task"),
+        ("x" * 201, "task"),
+    ],
+)
+async def test_a_task_that_goes_on_is_marked_in_the_ledger(
+    house: Any, task_id: str | None, detail: str
+) -> None:
+    """What is done is its creation; what it is called is told when it is plain (A69)."""
+    house.tool.answer = UpstreamResult(b'{"resultType":"task"}', task_id=task_id)
+    given = await house.call()
+    (row,) = await house.store.steps(None, (), 100)
+    assert (given.outcome, row.state, row.detail) == (Outcome.DONE, IntentState.DONE, detail)
+
+
+async def test_a_task_whose_creation_is_withheld_goes_on_all_the_same(house: Any) -> None:
+    """The agent does not hear of it; operators do."""
+    asks = b'{"resultType":"task","taskId":"t-1","inputRequests":{"k":{"method":"x/ask"}}}'
+    house.tool.answer = UpstreamResult(asks, task_id="t-1")
+    given = await house.call()
+    (row,) = await house.store.steps(None, (), 100)
+    assert (given.result, row.detail.split()[0]) == (None, "task:t-1")
+
+
+@pytest.mark.parametrize(
     ("answer", "used", "held"),
     [(UpstreamResult(b"{}"), 5, 0), (UpstreamFailed("x"), 0, 0), (OutcomeUnknown("x"), 0, 5)],
 )

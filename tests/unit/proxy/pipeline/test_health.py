@@ -9,6 +9,7 @@ from proxy.pdp.base import QueryAnswer, StagedBundle
 from proxy.pdp.decision import DecisionPoint
 from proxy.pipeline.health import Health
 from proxy.stores.sqlite.store import SqliteStore
+from tests.harness.clock import fresh_lease
 
 
 class Engine:
@@ -40,7 +41,7 @@ class Disk(SqliteStore):
 def health(tmp_path: Path, engine: Any, **more: float) -> tuple[Health, Disk]:
     policy = DecisionPoint(engine, StagedBundle(tmp_path, "sha256:1"), 1, frozenset())
     disk = Disk(tmp_path / "detent.db")
-    return Health(disk, policy, **more), disk
+    return Health(disk, policy, fresh_lease(), **more), disk
 
 
 async def test_a_ledger_that_writes_and_a_policy_that_answers_are_well(tmp_path: Path) -> None:

@@ -202,6 +202,15 @@ async def test_the_end_of_a_call_withdraws_its_questions() -> None:
     assert server.answers == []
 
 
+async def test_a_client_is_let_go_after_it_was_told_everything() -> None:
+    """However slowly it takes that."""
+    client = Client(Era.HANDSHAKE, slow_s=0.01)
+    async with talking(client, Server()) as dialogue:
+        await dialogue.hear(progress(TOKEN))
+        await dialogue.pause(0.5)
+        assert (len(client.told), client.pauses) == (1, [0.5])
+
+
 class Refusing(Client):
     """A client whose guard stops the call."""
 

@@ -14,53 +14,12 @@ from proxy.upstream import mcp_http as room
 from proxy.upstream.base import UpstreamCall
 from proxy.upstream.mcp_http import McpHttp
 from tests.harness.client import Client
-from tests.harness.mcp_on_wire import McpServer, event, head
+from tests.harness.mcp_on_wire import McpServer
+from tests.harness.mcp_streams import Streams
 from tests.harness.wire import Received, answer
 
 UPDATED = "notifications/resources/updated"
 CHANGED = "notifications/tools/list_changed"
-
-
-class Streams:
-    """The open streams of the recorded server, by the session or request they are for."""
-
-    def __init__(self, server: McpServer) -> None:
-        self.open: dict[str, asyncio.StreamWriter] = {}
-        self.closed: list[str] = []
-        server.on_get = self.on_get
-        server.on_call = self.on_listen
-        self.server = server
-        self.sessions = 0
-
-    async def on_get(self, received: Received, writer: asyncio.StreamWriter) -> None:
-        await self.keep(received.header("mcp-session-id") or "", writer)
-
-    async def on_listen(self, message: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-        if message["method"] != "subscriptions/listen":
-            writer.write(self.server.reply(message, result={"content": []}))
-            return
-        await self.keep("listen", writer, "notifications/subscriptions/acknowledged")
-
-    async def keep(self, name: str, writer: asyncio.StreamWriter, first: str = "") -> None:
-        writer.write(head())
-        self.open[name] = writer
-        if first:
-            self.say(name, first)
-        try:
-            await asyncio.sleep(60)
-        finally:
-            self.closed.append(name)
-
-    def say(self, name: str, method: str, **params: Any) -> None:
-        """Say something on one stream."""
-        message = {"jsonrpc": "2.0", "method": method, "params": params}
-        self.open[name].write(event(json.dumps(message).encode()))
-
-    async def until(self, *names: str) -> None:
-        """Wait until exactly these have been opened."""
-        async with asyncio.timeout(5):
-            while set(self.open) != set(names):
-                await asyncio.sleep(0.002)
 
 
 @pytest.fixture
@@ -135,6 +94,35 @@ async def test_a_session_that_is_watched_has_its_own_stream(
     await asyncio.sleep(0.1)
     assert {"s2", "s3"} <= set(streams.closed)
     assert changes == [1]
+
+
+@pytest.mark.parametrize(("stateless", "stream"), [(False, "s2"), (True, "listen")])
+async def test_who_watches_is_told_so_once_it_hears(
+    server: McpServer, streams: Streams, upstream: McpHttp, stateless: bool, stream: str
+) -> None:
+    """However long the server takes to open its stream: what it says at once is not lost."""
+    server.stateless = stateless
+    streams.hesitate(0.1)
+    async with upstream.watch("one") as ones:
+        streams.say(stream, CHANGED)
+        assert (await next_of(ones)).method == CHANGED
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_a_server_that_opens_no_stream_is_not_waited_for(
+    server: McpServer,
+    streams: Streams,
+    upstream: McpHttp,
+    monkeypatch: pytest.MonkeyPatch,
+    away: bool,
+) -> None:
+    """Watching begins all the same; one that is away costs no time at all."""
+    monkeypatch.setattr(room, "OPENED_S", 0.2 if not away else 60)
+    streams.hesitate(60)
+    if away:
+        server.wire.handler = None
+    async with asyncio.timeout(2), upstream.watch("one"):
+        assert streams.open == {}
 
 
 async def test_a_channel_that_is_opened_later_is_listened_to(

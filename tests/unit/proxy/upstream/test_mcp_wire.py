@@ -181,6 +181,25 @@ def test_a_result_is_passed_on(result: dict[str, Any], is_error: bool, needs_inp
     assert not made.is_rpc_error
 
 
+@pytest.mark.parametrize(
+    ("result", "task_id"),
+    [
+        ({"resultType": "task", "taskId": "t1", "status": "working"}, "t1"),
+        ({"resultType": "task", "taskId": 1}, ""),
+        ({"task": {"taskId": "t1", "status": "working"}}, "t1"),
+        ({"task": "t1", "content": []}, None),
+        ({"resultType": "complete", "taskId": "t1"}, None),
+        ({"content": []}, None),
+    ],
+)
+@pytest.mark.parametrize("era", Era)
+def test_a_result_may_say_that_a_task_goes_on(
+    result: dict[str, Any], task_id: str | None, era: Era
+) -> None:
+    """In the form of either era; one that is looked at is not created."""
+    assert result_of(Message(1, result=result, raw=b"{}"), era).task_id == task_id
+
+
 def test_before_2026_a_result_wants_nothing() -> None:
     """Servers of the handshake ask by requests."""
     wish = Message(1, result={"resultType": "input_required"}, raw=b"{}")

@@ -14,7 +14,7 @@ from proxy.upstream.exchange import (
 )
 from proxy.upstream.mcp_wire import Spoken
 from proxy.upstream.streamable import Endpoint
-from tests.harness.mcp_on_wire import event
+from tests.harness.mcp_on_wire import event, head
 from tests.harness.wire import Received, Wire, answer
 
 SESSION = Session(Spoken(Era.HANDSHAKE, "2025-06-18"), "s1")
@@ -105,3 +105,36 @@ async def test_a_stateless_stream_is_not_picked_up(wire: Wire, endpoint: Endpoin
     with pytest.raises(OutcomeUnknown, match="ended"):
         await endpoint.ask(STATELESS, ASKED)
     assert len(wire.requests) == 1
+
+
+async def test_who_asks_is_told_that_the_server_left(wire: Wire, endpoint: Endpoint) -> None:
+    """Once, with the time it wants to be left alone; a client may be let go meanwhile."""
+    Leaves(wire, stream(RIGHT))
+    pauses: list[float] = []
+
+    async def pause(retry_s: float) -> None:
+        pauses.append(retry_s)
+
+    await endpoint.ask(SESSION, ASKED, pause=pause)
+    assert pauses == [0.06]
+
+
+async def test_a_broken_connection_is_no_leaving(wire: Wire, endpoint: Endpoint) -> None:
+    """Of that the client hears nothing."""
+    leaves, pauses = Leaves(wire, stream(RIGHT)), list[float]()
+
+    async def handle(received: Received, writer: asyncio.StreamWriter) -> None:
+        if not received.line.startswith("POST"):
+            await leaves.handle(received, writer)
+            return
+        begun = b"id: e1\nretry: 60\ndata:\n\n"
+        writer.write(head(transfer_encoding="chunked") + b"%x\r\n%b\r\n" % (len(begun), begun))
+        await writer.drain()
+        writer.close()
+
+    async def pause(retry_s: float) -> None:
+        pauses.append(retry_s)
+
+    wire.handler = handle
+    await endpoint.ask(SESSION, ASKED, pause=pause)
+    assert pauses == []
