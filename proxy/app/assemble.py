@@ -1,6 +1,6 @@
 """Adapters in, a gateway out: the wiring of the stages."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -21,6 +21,7 @@ from proxy.killswitch.halt_file import HaltFile
 from proxy.killswitch.inflight import InFlight
 from proxy.killswitch.keeper import LeaseKeeper
 from proxy.killswitch.lease import KillLease
+from proxy.killswitch.relay import Relay
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.lease import LeaseTerms
 from proxy.monitors.alerts.delivery import AlertDelivery
@@ -75,15 +76,20 @@ class Assembled:
         self.source.cleanup()
 
 
-def assemble(settings: Settings, environ: Mapping[str, str], masker: Masker) -> Assembled:
+def assemble(
+    settings: Settings,
+    environ: Mapping[str, str],
+    masker: Masker,
+    revision: Callable[[], str] = lambda: "",
+) -> Assembled:
     """Build everything and start nothing; needs a running event loop.
 
-    Every secret is made known to `masker` before anything else gets it. Raises ConfigError,
-    PolicyInvalid.
+    Every secret is made known to `masker` before anything else gets it. `revision` is that of a
+    policy somebody else has staged. Raises ConfigError, PolicyInvalid.
     """
     live = LiveSecrets()
     builder = Builder(settings, Secrets(settings, environ, partial(_learn, masker, live)))
-    source = PolicySource(settings.path(settings.policy.bundle), builder.opa)
+    source = PolicySource(settings.path(settings.policy.bundle), builder.opa, revision)
     with ExitStack() as unless_assembled:
         unless_assembled.callback(source.cleanup)
         assembled = _assemble(builder, source, live)
@@ -147,10 +153,12 @@ def _assemble(builder: Builder, source: PolicySource, live: LiveSecrets) -> Asse
         settings, store, kill_switch, lease, policy, delivery, registry, catalogue, metrics
     )
     stages = _stages(adapters, guards)
+    relay = Relay(lease) if settings.listen.attach else None
+    keeper = LeaseKeeper(lease, kill_switch, store, relay)
     parts = Parts(
-        store, kill_switch, LeaseKeeper(lease, kill_switch, store), EffectWatch(lease, store),
-        flights, engine, policy, registry, stages.resolve, stages.admit, delivery, http,
-        metrics, source, catalogue, (identities.close, *(one.close for one in key_sets)),
+        store, kill_switch, keeper, EffectWatch(lease, store, relay), relay, flights, engine,
+        policy, registry, stages.resolve, stages.admit, delivery, http, metrics, source, catalogue,
+        (identities.close, *(one.close for one in key_sets)),
     )  # fmt: skip
     pipeline = Pipeline(stages, kill_switch, flights, metrics)
     return Assembled(Gateway(parts, bundle), pipeline, settings, builder, source)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from socket import socket
 from typing import Any
@@ -13,12 +13,15 @@ from starlette.types import ASGIApp
 
 from proxy.app.build import Builder
 from proxy.app.gateway import Gateway
-from proxy.app.identity import authorization_servers, operators_of, scopes_of_settings
+from proxy.app.identity import authorization_servers, operators_of, scopes_of_settings, sidecars_of
 from proxy.app.open_files import HEALTH_CONNECTIONS, OPERATORS_CONNECTIONS, room_for
+from proxy.app.secrets import Tls
 from proxy.app.servers import Port, Servers, authority, bind
 from proxy.config import Settings
 from proxy.config.settings import Address
+from proxy.errors import ConfigError
 from proxy.ingress.agents import agents_app
+from proxy.ingress.attach import AttachPorts, attach_app
 from proxy.ingress.guard import GuardSettings, loopback_hosts
 from proxy.ingress.health import health_app
 from proxy.ingress.oauth import ProtectedResource
@@ -27,10 +30,13 @@ from proxy.ingress.origins import NO_PAGES, Origins
 from proxy.ingress.protocol import ConnectionLimits
 from proxy.pipeline.run import Pipeline
 
+ATTACH_BODY_BYTES = 4 * 1_048_576
+ATTACH_CONNECTIONS = 1_024
+
 
 @dataclass(frozen=True, slots=True)
 class Doorways:
-    """The ports of a gateway: agents, operators and, when it is set, health."""
+    """The ports of a gateway: agents, operators and, when they are set, attach and health."""
 
     gateway: Gateway
     pipeline: Pipeline
@@ -45,6 +51,7 @@ class Doorways:
             operators = unless_bound.enter_context(bind(listen.operators))
             agents_door = self._agents(agents.getsockname()[1])
             operators_door = self._operators(operators.getsockname()[1])
+            attach = [unless_bound.enter_context(bind(one)) for one in (listen.attach,) if one]
             health = [unless_bound.enter_context(bind(one)) for one in (listen.health,) if one]
             agents_limits = ConnectionLimits(room_for(listen.max_connections))
             operators_limits = ConnectionLimits(OPERATORS_CONNECTIONS)
@@ -52,6 +59,7 @@ class Doorways:
                 (
                     Port(agents_door, agents, tls, agents_limits),
                     Port(operators_door, operators, tls, operators_limits),
+                    *(self._attach(one, tls) for one in attach),
                     *(self._health(one) for one in health),
                 )
             )
@@ -81,6 +89,21 @@ class Doorways:
             configured=lambda: scopes_of_settings(self.settings, parts.catalogue.names()),
         )
         return operator_app(ports, self._guard(self.settings.listen.operators, port))
+
+    def _attach(self, bound: socket, tls: Tls | None) -> Port:
+        parts, address = self.gateway.parts, self.settings.listen.attach
+        if parts.relay is None or address is None:
+            raise ConfigError(("listen.attach: name the port",))
+        ports = AttachPorts(
+            sidecars_of(self.settings),
+            parts.store,
+            parts.kill_switch,
+            parts.relay,
+            self.gateway.archive,
+        )
+        guard = self._guard(address, bound.getsockname()[1])
+        door = attach_app(ports, replace(guard, max_body_bytes=ATTACH_BODY_BYTES))
+        return Port(door, bound, tls, ConnectionLimits(ATTACH_CONNECTIONS))
 
     def _health(self, bound: socket) -> Port:
         limits = ConnectionLimits(HEALTH_CONNECTIONS)

@@ -14,6 +14,7 @@ from proxy.errors import PolicyError
 from proxy.killswitch.effectiveness import EffectWatch
 from proxy.killswitch.inflight import InFlight
 from proxy.killswitch.keeper import LeaseKeeper
+from proxy.killswitch.relay import Relay
 from proxy.killswitch.switch import KillReport, KillSwitch
 from proxy.model.finding import Alert, Severity
 from proxy.model.kill import GLOBAL, ScopeKind
@@ -21,6 +22,7 @@ from proxy.model.token import new_id
 from proxy.monitors.alerts.delivery import AlertDelivery
 from proxy.monitors.integrity import IntegrityWatch
 from proxy.observability.metrics import Metrics
+from proxy.pdp.archive import pack
 from proxy.pdp.base import PolicyEngine, StagedBundle
 from proxy.pdp.bundle import discard
 from proxy.pdp.decision import DecisionPoint
@@ -45,6 +47,7 @@ class Parts:
     kill_switch: KillSwitch
     keeper: LeaseKeeper
     effects: EffectWatch
+    relay: Relay | None
     flights: InFlight
     engine: PolicyEngine
     policy: DecisionPoint
@@ -143,6 +146,11 @@ class Gateway:
         await parts.registry.refresh()
         self._note_tools()
         return bundle.revision
+
+    async def archive(self) -> tuple[str, bytes]:
+        """Return the revision of the policy in force, and the policy, for those attached to us."""
+        bundle = self._bundle
+        return bundle.revision, await asyncio.to_thread(pack, bundle.directory)
 
     async def halt(self, actor: str, reason: str) -> KillReport:
         """Kill everything: SIGUSR1 and the last resort of a terminal."""

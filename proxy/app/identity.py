@@ -9,6 +9,7 @@ from proxy.config.identity import Agent, Claims, Issuer, Subject
 from proxy.egress.key_set import KeySetClient
 from proxy.model.kill import Scope, ScopeKind
 from proxy.model.session import Operator, Principal
+from proxy.model.sidecar import Sidecar
 from proxy.pipeline.identify import ClaimRule, Identities
 from proxy.pipeline.identify import Issuer as Trusted
 
@@ -24,6 +25,14 @@ def operators_of(settings: Settings) -> dict[str, Operator]:
     return {
         one.token_sha256: Operator(one.name, one.roles, one.tenants)
         for one in settings.identity.operators
+    }
+
+
+def sidecars_of(settings: Settings) -> dict[str, Sidecar]:
+    """Return the sidecars that may attach, by the SHA-256 of their tokens."""
+    return {
+        one.token_sha256: Sidecar(one.name, frozenset(one.agents))
+        for one in settings.attach.sidecars
     }
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from credentials.base import BrokerMisconfigured
 from credentials.secret_source import SecretSource
+from proxy.app.attached import gateway_of
 from proxy.app.secrets import Secrets
 from proxy.config import Settings
 from proxy.errors import ConfigError, SchemaNewer, StoreUnavailable
@@ -15,6 +16,7 @@ from proxy.stores.base import Store
 from proxy.stores.postgres import Address, PostgresStore
 from proxy.stores.postgres import schema as postgres_schema
 from proxy.stores.postgres.address import SCHEMES, no_password
+from proxy.stores.remote import RemoteStore
 from proxy.stores.schema_state import SchemaState
 from proxy.stores.sqlite import SqliteStore
 from proxy.stores.sqlite import schema as sqlite_schema
@@ -40,6 +42,8 @@ async def schema_of(settings: Settings, secrets: Secrets) -> SchemaState:
 
 async def usable(settings: Settings, secrets: Secrets) -> str:
     """Return what the ledger is when it can be used. Raises ConfigError, StoreError: the cure."""
+    if settings.attach.url:
+        return settings.attach.url
     address = address_of(settings, secrets)
     if address is None:
         return writable(settings.database)
@@ -81,7 +85,7 @@ async def upgrade_schema(settings: Settings, secrets: Secrets) -> SchemaState:
 
 
 def _scheme(settings: Settings) -> str:
-    return settings.store.partition(":")[0]
+    return "attached" if settings.attach.url else settings.store.partition(":")[0]
 
 
 def _address(settings: Settings, secrets: Secrets) -> Address:
@@ -117,7 +121,13 @@ def _postgres(settings: Settings, secrets: Secrets) -> Store:
     return PostgresStore(_address(settings, secrets))
 
 
+def _attached(settings: Settings, secrets: Secrets) -> Store:
+    settings.halt_file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return RemoteStore(gateway_of(settings, secrets), settings.halt_file.with_suffix(".outcomes"))
+
+
 STORES: dict[str, Callable[[Settings, Secrets], Store]] = {
+    "attached": _attached,
     "postgres": _postgres,
     "postgresql": _postgres,
     "sqlite": _sqlite,

@@ -56,11 +56,17 @@ class CurrentCatalogue:
 
 
 class PolicySource:
-    """The bundle's directory, and the private place its copies are staged in."""
+    """The bundle's directory, and the private place its copies are staged in.
 
-    def __init__(self, directory: Path, opa: Path) -> None:
+    `revision` tells under which name somebody else has staged it, empty when nobody has.
+    """
+
+    def __init__(
+        self, directory: Path, opa: Path, revision: Callable[[], str] = lambda: ""
+    ) -> None:
         self._directory = directory
         self._opa = opa
+        self._revision = revision
         self._private = tempfile.TemporaryDirectory(prefix="detent-policy-")
         self._cases: dict[str, tuple[Case, ...]] = {}
 
@@ -68,7 +74,8 @@ class PolicySource:
         """Copy and check the directory as it is now, and read its suites. Raises PolicyInvalid."""
         with contextlib.ExitStack() as unless_read:
             try:
-                bundle = stage(self._directory, Path(self._private.name), self._opa)
+                private = Path(self._private.name)
+                bundle = stage(self._directory, private, self._opa, self._revision())
             except OSError as error:
                 cure = f"make room in {tempfile.gettempdir()}"
                 raise PolicyInvalid(f"it cannot be copied ({error.strerror}); {cure}") from None

@@ -10,7 +10,7 @@ from credentials.base import BrokerMisconfigured
 from credentials.private_file import read_private
 from credentials.secret_source import EnvSecret, FileSecret, SecretSource
 from proxy.config import Settings
-from proxy.config.settings import SecretSource as SecretSetting
+from proxy.config.blocks import SecretSource as SecretSetting
 from proxy.errors import ConfigError
 
 

@@ -13,7 +13,9 @@ import click
 import uvloop
 
 from proxy.app.assemble import Assembled, assemble
+from proxy.app.attached import AttachedPolicy, gateway_of
 from proxy.app.gateway import Gateway
+from proxy.app.secrets import Secrets
 from proxy.cli.options import config_option, settings_of
 from proxy.config import Settings
 from proxy.errors import PolicyError
@@ -25,20 +27,43 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 
 @click.command()
 @config_option
+@click.option("--attach", metavar="URL", help="Be the sidecar of the gateway at this attach port.")
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
-def serve(config: Path, log_level: str) -> None:
+def serve(config: Path, attach: str | None, log_level: str) -> None:
     """Serve agents and operators until SIGTERM.
 
-    SIGTERM drains; SIGUSR1 kills everything; SIGHUP reloads the policy.
+    SIGTERM drains; SIGUSR1 kills everything; SIGHUP reloads the policy. Attached to a gateway,
+    ledger, policy and kill switch are the gateway's.
     """
-    settings = settings_of(config)
+    settings = settings_of(config, attach)
     uvloop.run(_serve(settings, log_level))
 
 
 async def _serve(settings: Settings, log_level: str) -> None:
     masker = Masker()
     configure(log_level, sys.stderr, masker)
-    assembled = assemble(settings, dict(os.environ), masker)
+    if settings.attach.url:
+        await _serve_attached(settings, masker)
+    else:
+        await _serve_assembled(assemble(settings, dict(os.environ), masker))
+
+
+async def _serve_attached(settings: Settings, masker: Masker) -> None:
+    """Serve under the gateway's policy, following it."""
+    secrets = Secrets(settings, os.environ, lambda _place, value: masker.add(value))
+    policy = AttachedPolicy(gateway_of(settings, secrets))
+    async with contextlib.AsyncExitStack() as exits:
+        exits.push_async_callback(policy.close)
+        await policy.first()
+        here = settings.policy.model_copy(update={"bundle": policy.directory})
+        given = settings.model_copy(update={"policy": here})
+        assembled = assemble(given, dict(os.environ), masker, lambda: policy.revision)
+        following = asyncio.create_task(policy.follow(assembled.gateway.reload_policy))
+        exits.callback(following.cancel)
+        await _serve_assembled(assembled)
+
+
+async def _serve_assembled(assembled: Assembled) -> None:
     try:
         await _run(assembled)
     finally:
@@ -58,9 +83,11 @@ async def _run(built: Assembled) -> None:
         signals.started.set()
         await servers.start()
         exits.push_async_callback(servers.stop)
-        agents, operators, *health = servers.urls
-        for one in health:
-            click.echo(f"health on {one}", err=True)
+        agents, operators, *others = servers.urls
+        listen = built.settings.listen
+        named = (("attach", listen.attach), ("health", listen.health))
+        for name, url in zip((name for name, address in named if address), others, strict=True):
+            click.echo(f"{name} on {url}", err=True)
         click.echo(f"agents on {agents}, operators on {operators}", err=True)
         await signals.stop.wait()
         await gateway.drain(built.settings.drain)

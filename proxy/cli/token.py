@@ -7,12 +7,16 @@ import click
 from proxy.cli.options import json_option
 from proxy.model.token import TokenKind, new_token, token_sha256
 
-KINDS = {"agent": TokenKind.AGENT, "operator": TokenKind.OPERATOR}
+KINDS = {
+    "agent": TokenKind.AGENT,
+    "operator": TokenKind.OPERATOR,
+    "sidecar": TokenKind.SIDECAR,
+}
 
 
 @click.group()
 def token() -> None:
-    """Make tokens for agents and operators."""
+    """Make tokens for agents, operators and sidecars."""
 
 
 @token.command()

@@ -1,9 +1,10 @@
 """What the blocks of `detent.yaml` are made of."""
 
 import re
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
@@ -26,3 +27,16 @@ class Block(BaseModel):
     """A block of the file: frozen, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SecretSource(Block):
+    """Where a secret is: a file (0600) or an environment variable."""
+
+    file: Path | None = Field(default=None, description="path of a file only we may read")
+    env: str | None = Field(default=None, description="name of an environment variable")
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.file is None) == (self.env is None):
+            raise ValueError("name the secret by exactly one of `file` and `env`")
+        return self

@@ -6,26 +6,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from proxy.config.blocks import Block, Duration, Name
+from proxy.config.attach import Attach
+from proxy.config.blocks import Block, Duration, Name, SecretSource
 from proxy.config.identity import Identity
 
 _LOCAL = ("http://127.0.0.1:", "http://localhost:", "http://[::1]:")
 PageOrigin = Annotated[
     str, Field(pattern=r"^https?://([a-z0-9._-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?$")
 ]
-
-
-class SecretSource(Block):
-    """Where a secret is: a file (0600) or an environment variable."""
-
-    file: Path | None = Field(default=None, description="path of a file only we may read")
-    env: str | None = Field(default=None, description="name of an environment variable")
-
-    @model_validator(mode="after")
-    def _one_source(self) -> Self:
-        if (self.file is None) == (self.env is None):
-            raise ValueError("name the secret by exactly one of `file` and `env`")
-        return self
 
 
 class Address(Block):
@@ -55,6 +43,7 @@ class Listen(Block):
 
     agents: ListenAddress = Address(host="127.0.0.1", port=8787)
     operators: ListenAddress = Address(host="127.0.0.1", port=8788)
+    attach: ListenAddress | None = Field(default=None, description="for sidecars; off if unset")
     health: ListenAddress | None = Field(
         default=None, description="/healthz and /readyz for probes, in plain HTTP; off if unset"
     )
@@ -83,7 +72,8 @@ class Listen(Block):
     def _tls_beyond_loopback(self) -> Self:
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together")
-        beyond = not (self.agents.is_loopback and self.operators.is_loopback)
+        ports = (self.agents, self.operators, self.attach)
+        beyond = any(port is not None and not port.is_loopback for port in ports)
         if beyond and self.tls_cert is None and not self.tls_terminated:
             raise ValueError(
                 "binding beyond loopback needs tls_cert and tls_key, or tls_terminated: true"
@@ -242,6 +232,7 @@ class Settings(Block):
     servers: dict[Name, Server] = Field(default_factory=dict)
     credentials: dict[Name, BrokerSettings] = Field(default_factory=dict)
     approvals: Approvals = Approvals()
+    attach: Attach = Attach()
     kill: Kill = Kill()
     alerts: tuple[AlertSettings, ...] = ()
     canaries: tuple[CanarySettings, ...] = ()

@@ -146,6 +146,7 @@ _CHECKS: dict[str, Check] = {
     "approval": _nothing,
     "ask_approval": _approval,
     "carry": _agent,
+    "claimed": _session,
     "dry_run_scopes": _nothing,
     "end_session": _session_id,
     "enqueue_alert": _alert,
@@ -162,6 +163,7 @@ _CHECKS: dict[str, Check] = {
     "session": _nothing,
     "session_by_token": _nothing,
     "settle": _nothing,
+    "step_of": _session,
     "standing_approval": _binding,
     "view": _session,
 }

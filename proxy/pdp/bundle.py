@@ -21,18 +21,19 @@ CLOSED_ROOTS = frozenset({"system"})
 MANIFEST_KEYS = frozenset({"revision", "roots", "rego_version", "metadata"})
 
 
-def stage(source: Path, private_dir: Path, opa: Path) -> StagedBundle:
+def stage(source: Path, private_dir: Path, opa: Path, revision: str = "") -> StagedBundle:
     """Copy what a bundle holds into a fresh directory of mode 0700 and check the copy.
 
-    `private_dir` is created when it is missing; `opa` is the binary that checks. The revision is
-    `sha256:<digest>`, with `+git:<commit>` when the source stands in a git work tree and `-dirty`
-    when it differs from that commit. Blocks for about a second: call it in a thread. Raises
-    PolicyInvalid, with a line for each problem: file, line, what is wrong, cure.
+    `private_dir` is created when it is missing; `opa` is the binary that checks. Without a revision
+    of whoever gave it to us it is `sha256:<digest>`, with `+git:<commit>` when the source stands in
+    a git work tree and `-dirty` when it differs from that commit. Blocks for about a second: call
+    it in a thread. Raises PolicyInvalid, with a line for each problem: file, line, what is wrong,
+    cure.
     """
     files = read_bundle(source)
     manifest = _manifest(files)
     _check_data_places(files)
-    revision = f"sha256:{digest(files)}{commit_of(source, files)}"
+    revision = revision or f"sha256:{digest(files)}{commit_of(source, files)}"
     private_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     directory = Path(tempfile.mkdtemp(prefix="bundle-", dir=private_dir))
     staged = {**files, MANIFEST: json.dumps({**manifest, "revision": revision}).encode()}

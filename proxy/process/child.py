@@ -228,13 +228,17 @@ def _abandon(keeper: Keeper) -> None:
 
 async def _connect(name: str, keeper: Keeper, line_limit_bytes: int) -> Pipes:
     """Put asyncio streams on the pipes."""
-    words, transport = await _reading(keeper.stderr or keeper.stdout, line_limit_bytes)
-    transports = [transport]
     stdin = stdout = None
-    if keeper.stdin is not None:
-        stdout, transport = await _reading(keeper.stdout, line_limit_bytes)
-        stdin = await _writing(keeper.stdin)
-        transports += [transport, stdin.transport]
+    with contextlib.ExitStack() as unless_connected:
+        words, transport = await _reading(keeper.stderr or keeper.stdout, line_limit_bytes)
+        unless_connected.callback(transport.close)
+        transports = [transport]
+        if keeper.stdin is not None:
+            stdout, transport = await _reading(keeper.stdout, line_limit_bytes)
+            unless_connected.callback(transport.close)
+            stdin = await _writing(keeper.stdin)
+            transports += [transport, stdin.transport]
+        unless_connected.pop_all()
     log = StderrLog(name)
     following = asyncio.create_task(log.follow(words))
     return Pipes(stdin, stdout, tuple(transports), log, following)

@@ -21,6 +21,7 @@ REMOTE = frozenset(
         "approval",
         "ask_approval",
         "carry",
+        "claimed",
         "dry_run_scopes",
         "end_session",
         "enqueue_alert",
@@ -37,6 +38,7 @@ REMOTE = frozenset(
         "session",
         "session_by_token",
         "settle",
+        "step_of",
         "standing_approval",
         "view",
     }

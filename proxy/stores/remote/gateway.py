@@ -4,7 +4,7 @@ import json
 from http import HTTPStatus
 from typing import Any
 
-from proxy.egress.client import EgressClient, EgressRequest
+from proxy.egress.client import EgressClient, EgressRequest, EgressResponse
 from proxy.errors import OutcomeUnknown, Refused, StoreUnavailable, UpstreamFailed
 
 DEADLINE_S = 2.0
@@ -31,16 +31,32 @@ class Gateway:
         request = EgressRequest("GET", self._url + path, self._headers, timeout_s=timeout_s)
         return await self._send(request)
 
+    async def bundle(self, known: str, timeout_s: float) -> tuple[str, bytes]:
+        """Return the policy's revision and archive; nothing of one that is known.
+
+        Raises StoreUnavailable.
+        """
+        headers = self._headers | ({"If-None-Match": f'"{known}"'} if known else {})
+        request = EgressRequest("GET", self._url + "bundle", headers, timeout_s=timeout_s)
+        answer = await self._answer(request)
+        if answer.status == HTTPStatus.NOT_MODIFIED:
+            return known, b""
+        body = answered(answer.status, answer.body)
+        return answer.headers.get("ETag", "").strip('"'), body
+
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
 
     async def _send(self, request: EgressRequest) -> bytes:
+        answer = await self._answer(request)
+        return answered(answer.status, answer.body)
+
+    async def _answer(self, request: EgressRequest) -> EgressResponse:
         try:
-            answer = await self._http.request(request, lambda: None)
+            return await self._http.request(request, lambda: None)
         except (UpstreamFailed, OutcomeUnknown) as error:
             raise StoreUnavailable(f"The gateway cannot be asked: {error}.") from error
-        return answered(answer.status, answer.body)
 
 
 def answered(status: int, body: bytes) -> bytes:

@@ -13,7 +13,15 @@ from proxy.model.finding import Alert
 from proxy.model.hook import HookKey
 from proxy.model.kill import KillEntry, KillOrder, KillVerdict, Scope
 from proxy.model.lease import Grant, Renewal
-from proxy.model.ledger import DecisionRecord, Limits, Reservation, Reserved, Settlement, StepRow
+from proxy.model.ledger import (
+    Claim,
+    DecisionRecord,
+    Limits,
+    Reservation,
+    Reserved,
+    Settlement,
+    StepRow,
+)
 from proxy.model.session import ALL_TENANTS, Session, SessionView
 from proxy.stores.remote.gateway import Gateway
 from proxy.stores.remote.outcomes import Outcomes
@@ -121,6 +129,16 @@ class RemoteStore:
         """See the port."""
         reserved: Reserved = await self._ask("reserve", reservation)
         return reserved
+
+    async def claimed(self, session: Session, claim: Claim) -> Reserved | None:
+        """See the port."""
+        claimed: Reserved | None = await self._ask("claimed", session, claim)
+        return claimed
+
+    async def step_of(self, session: Session, key: str) -> StepRow | None:
+        """See the port."""
+        row: StepRow | None = await self._ask("step_of", session, key)
+        return row
 
     async def mark_sending(self, step_id: str) -> None:
         """See the port."""

@@ -6,7 +6,7 @@ import pytest
 
 from proxy.app.secrets import Secrets, Tls
 from proxy.config import Settings
-from proxy.config.settings import SecretSource
+from proxy.config.blocks import SecretSource
 from proxy.errors import ConfigError
 
 SettingsOf = Callable[..., Settings]

@@ -60,6 +60,7 @@ async def test_every_method_has_a_check(tmp_path: Path) -> None:
         "announce": (session(), "toolu", NOW),
         "ask_approval": (question(), 5),
         "carry": ("acme", "loop", "toolu"),
+        "claimed": (session(), None),
         "end_session": ("ses1", NOW),
         "hook_session": ("acme", "loop", None),
         "is_carried": ("acme", "loop", "toolu"),
@@ -69,6 +70,7 @@ async def test_every_method_has_a_check(tmp_path: Path) -> None:
         "record": (Call().decision,),
         "reserve": (Call().reservation(),),
         "standing_approval": (question().binding, NOW),
+        "step_of": (session(), "key"),
         "view": (session(), LIMITS, NOW),
     }
     for name in REMOTE - naming.keys() - {"enqueue_alert"}:

@@ -29,10 +29,11 @@ sleep {mark}
 """
 
 GATEWAY = """
-import asyncio, sys, uvloop
+import asyncio, signal, sys, uvloop
 from proxy.process.child import ChildSpec, spawn
 
 async def main():
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job ignores it
     env = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
     child = await spawn(ChildSpec("family", ("sh", "-c", sys.argv[1]), env))
     await child.stdout.readline()

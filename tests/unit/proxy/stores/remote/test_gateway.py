@@ -47,3 +47,32 @@ def test_the_ledgers_own_refusals_come_through(code: str) -> None:
     """Those that the port names."""
     with pytest.raises(Refused, match=code):
         answered(403, b'{"code":"%b"}' % code.encode())
+
+
+@pytest.mark.parametrize(
+    ("answer", "known", "expected"),
+    [
+        (b'200 OK\r\nETag: "sha256:2"\r\nContent-Length: 3\r\n\r\nabc', "", ("sha256:2", b"abc")),
+        (b"304 Not Modified\r\nContent-Length: 0\r\n\r\n", "sha256:1", ("sha256:1", b"")),
+    ],
+    ids=["new", "known"],
+)
+async def test_a_policy_comes_with_its_revision(
+    answer: bytes, known: str, expected: tuple[str, bytes]
+) -> None:
+    """One that is known is not sent again."""
+    heard: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        heard.append(await reader.readuntil(b"\r\n\r\n"))
+        writer.write(b"HTTP/1.1 " + answer)
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    gateway = Gateway(EgressClient(url, AddressPolicy(allow_private=True)), url, "dtx_1")
+    assert await gateway.bundle(known, 5.0) == expected
+    assert (b'If-None-Match: "sha256:1"' in heard[0]) is bool(known)
+    await gateway.close()
+    server.close()

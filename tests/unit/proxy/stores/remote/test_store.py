@@ -11,7 +11,7 @@ from proxy.model.finding import Alert, Severity
 from proxy.model.hook import HookKey
 from proxy.model.kill import GLOBAL, KillVerdict, Scope, ScopeKind
 from proxy.model.lease import Renewal
-from proxy.model.ledger import IntentState, ReserveStatus, Settlement
+from proxy.model.ledger import Claim, IntentState, ReserveStatus, Settlement
 from proxy.stores.remote import RemoteStore
 from tests.harness.approving import question, ruling
 from tests.harness.attached import OTHER, Attached, LocalGateway
@@ -55,6 +55,21 @@ async def test_a_call_is_reserved_and_settled_in_the_gateways_ledger(
     ended = await attached.ledger.session("ses1")
     assert ended is not None
     assert not ended.is_open_at(after(6))
+
+
+async def test_keys_are_the_gateways(store: RemoteStore) -> None:
+    """What was done under one is known whichever process is asked."""
+    opened = await store.open_session(session(), HASH, 10)
+    claim = Claim("key", "ab" * 32)
+    assert await store.claimed(opened, claim) is None
+    assert await store.step_of(opened, "key") is None
+    await store.reserve(replace(Call().reservation(), claim=claim))
+    running = await store.claimed(opened, claim)
+    assert running is not None
+    assert running.status is ReserveStatus.RUNNING
+    row = await store.step_of(opened, "key")
+    assert row is not None
+    assert row.intent.step_id == "stp1"
 
 
 async def test_sessions_of_hooks_and_what_they_announce(store: RemoteStore) -> None:

@@ -1,0 +1,101 @@
+"""A sidecar's side of being attached: the connection to its gateway, and the policy from there."""
+
+import asyncio
+import contextlib
+import logging
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from proxy.app.secrets import Secrets
+from proxy.config import Settings
+from proxy.egress.addresses import AddressPolicy
+from proxy.egress.client import EgressClient, EgressLimits
+from proxy.errors import ConfigError, EgressRefused, PolicyError, StoreUnavailable
+from proxy.pdp.archive import unpack
+from proxy.stores.remote.gateway import Gateway
+
+log = logging.getLogger(__name__)
+
+LOOK_S = 5.0
+FIRST_LOOK_S = 30.0
+AGAIN_S = 1.0
+FETCH_S = 10.0
+CONNECTIONS = 128
+
+
+def gateway_of(settings: Settings, secrets: Secrets) -> Gateway:
+    """Return the connection to the gateway; needs a running event loop. Raises ConfigError."""
+    attach = settings.attach
+    if attach.url is None or attach.token is None:
+        raise ConfigError(("attach: name the gateway by `url` or --attach, and our `token`",))
+    token = secrets.read(attach.token, "attach.token")
+    ca_file = str(settings.path(attach.ca_file)) if attach.ca_file else None
+    try:
+        policy, limits = AddressPolicy(allow_private=True), EgressLimits(CONNECTIONS)
+        client = EgressClient(attach.url, policy, limits, ca_file)
+    except (EgressRefused, OSError) as error:
+        raise ConfigError((f"attach: {error}",)) from None
+    return Gateway(client, attach.url, token)
+
+
+class AttachedPolicy:
+    """The gateway's policy, kept in a directory of ours. `revision` is the gateway's own."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._private = tempfile.TemporaryDirectory(prefix="detent-attached-")
+        self.directory = Path(self._private.name) / "policies"
+        self.revision = ""
+
+    async def first(self) -> None:
+        """Get the policy, waiting for a gateway that is just starting.
+
+        Raises StoreUnavailable, PolicyInvalid.
+        """
+        try:
+            async with asyncio.timeout(FIRST_LOOK_S):
+                while not self.revision:
+                    await self._try()
+        except TimeoutError:
+            cure = "look at attach.url, attach.token and the gateway's own log"
+            raise StoreUnavailable(f"The gateway gives no policy; {cure}.") from None
+
+    async def _try(self) -> None:
+        try:
+            await self.look()
+        except StoreUnavailable as error:
+            log.warning("the gateway's policy cannot be had yet: %s", error)
+            await asyncio.sleep(AGAIN_S)
+
+    async def look(self) -> bool:
+        """Get the policy if it is another one; say so. Raises StoreUnavailable, PolicyInvalid."""
+        revision, packed = await self._gateway.bundle(self.revision, FETCH_S)
+        if revision == self.revision:
+            return False
+        await asyncio.to_thread(self._replace, packed)
+        self.revision = revision
+        return True
+
+    async def follow(self, reload: Callable[[], Awaitable[str]]) -> None:
+        """Load every new policy of the gateway; one that does not load changes nothing."""
+        while True:
+            await asyncio.sleep(LOOK_S)
+            with contextlib.suppress(StoreUnavailable):
+                try:
+                    if await self.look():
+                        await reload()
+                except PolicyError as error:
+                    log.error("the gateway's policy was not loaded: %s", error)
+
+    async def close(self) -> None:
+        """Remove our copy and close the connection."""
+        await self._gateway.close()
+        self._private.cleanup()
+
+    def _replace(self, packed: bytes) -> None:
+        fresh = Path(tempfile.mkdtemp(dir=self._private.name))
+        unpack(packed, fresh)
+        shutil.rmtree(self.directory, ignore_errors=True)
+        fresh.rename(self.directory)
