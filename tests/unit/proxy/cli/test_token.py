@@ -10,7 +10,9 @@ from proxy.model.token import token_sha256
 Run = Callable[..., Result]
 
 
-@pytest.mark.parametrize(("kind", "prefix"), [("agent", "dta_"), ("operator", "dto_"), ("sidecar", "dtx_")])
+@pytest.mark.parametrize(
+    ("kind", "prefix"), [("agent", "dta_"), ("operator", "dto_"), ("sidecar", "dtx_")]
+)
 def test_a_token_comes_with_the_line_for_the_settings(detent: Run, kind: str, prefix: str) -> None:
     """The hash is that of the token that is shown."""
     result = detent("token", "new", kind)
