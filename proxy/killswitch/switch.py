@@ -127,6 +127,7 @@ class KillSwitch:
         await self._write_halt_file()
         entry = await self._commit(order)
         if entry is None:
+            log.critical("kill not committed, halted locally", extra={"order_id": order.id})
             self._later(self._retry(order))
         return KillReport(
             order_id=order.id,
@@ -213,7 +214,6 @@ class KillSwitch:
             async with asyncio.timeout(COMMIT_TIMEOUT_S):
                 entry = await self._log.append_kill(order)
         except (StoreError, TimeoutError):
-            log.critical("kill not committed, halted locally", extra={"order_id": order.id})
             return None
         self._take((entry,))
         self._pending.pop(order.id, None)
