@@ -8,7 +8,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
-SIDE_BY_SIDE := --numprocesses auto --dist loadfile
+# `make test JOBS=2` runs tests side by side; the times some hold need a machine with nothing else on it.
+JOBS ?= 1
+SIDE_BY_SIDE := $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist loadfile)
 REGAL := .tools/bin/regal
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 

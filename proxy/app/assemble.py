@@ -139,7 +139,7 @@ def _assemble(builder: Builder, source: PolicySource, live: LiveSecrets) -> Asse
     flights = InFlight()
     halt_file = HaltFile(settings.halt_file)
     kill_switch = KillSwitch(store, halt_file, flights)
-    lease = KillLease(LeaseTerms(settings.kill.lease))
+    lease = KillLease(LeaseTerms(settings.kill.lease), is_authority=settings.has_own_ledger)
     policy = DecisionPoint(engine, bundle, settings.policy.deadline, KNOWN_OBLIGATIONS)
     http = builder.alert_client()
     delivery = AlertDelivery(store, builder.sinks(http), metrics)

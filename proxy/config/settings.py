@@ -266,6 +266,11 @@ class Settings(Block):
         return self.path(Path(self.store.removeprefix("sqlite:///")))
 
     @property
+    def has_own_ledger(self) -> bool:
+        """Whether no other process can write the ledger."""
+        return self.store.startswith("sqlite:") and self.attach.url is None
+
+    @property
     def halt_file(self) -> Path:
         """Where kills are kept that the ledger could not take: on this machine, whatever it is."""
         if self.kill.halt_file is not None:

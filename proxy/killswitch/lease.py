@@ -6,6 +6,7 @@ before the authority answered is in it. Pushes only bring kills; they never exte
 """
 
 import logging
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -35,15 +36,22 @@ def boot_id() -> str:
 
 
 class KillLease:
-    """Holder's side. A process that was moved to another boot, or whose clock lags, has none."""
+    """Holder's side. A process that was moved to another boot, or whose clock lags, has none.
+
+    `is_authority`: nobody else can write the kill log, so every kill there is passed through this
+    process, which then needs nobody's word: its lease never ends.
+    """
 
     def __init__(
         self,
         terms: LeaseTerms,
         clock: Callable[[], float] = boottime_s,
         boot: Callable[[], str] = boot_id,
+        *,
+        is_authority: bool = False,
     ) -> None:
         self.terms = terms
+        self._is_authority = is_authority
         self.holder = new_id("hld")
         self.refused = ""
         self._clock = clock
@@ -56,16 +64,18 @@ class KillLease:
     @property
     def remaining_s(self) -> float:
         """How long calls may still start; 0 without a lease."""
+        if self._is_authority:
+            return self.terms.duration_s
         return 0.0 if self.refused else max(0.0, self._until - self._clock())
 
     @property
     def until(self) -> float:
         """When it ends, by `now`."""
-        return self._until
+        return math.inf if self._is_authority else self._until
 
     def fresh(self) -> bool:
         """Whether a call may start now."""
-        return not self.refused and self._clock() < self._until
+        return self._is_authority or (not self.refused and self._clock() < self._until)
 
     def ask(self, known: int, acked: int) -> Renewal:
         """Return a renewal to be sent now."""

@@ -22,7 +22,7 @@ from proxy.model.token import TokenKind, new_token, token_sha256
 
 ROOT = Path(__file__).parents[2]
 READY = re.compile(rb"agents on (https?://[\d.]+:\d+), operators on (https?://[\d.]+:\d+)")
-START_S = 30
+START_S = 90
 
 TEXT = {"type": "string"}
 ECHO_SCHEMA = {
@@ -219,8 +219,12 @@ class Gateway:
         )  # fmt: skip
         ready = asyncio.Event()
         self._reading = asyncio.create_task(self._read(ready))
-        async with asyncio.timeout(START_S):
-            await ready.wait()
+        try:
+            async with asyncio.timeout(START_S):
+                await ready.wait()
+        except TimeoutError:
+            await self.kill9()
+            raise RuntimeError(f"detent serve was not ready in time:\n{self.text}") from None
         if not self.agents:
             code = await self._process.wait()
             raise RuntimeError(f"detent serve ended with {code}:\n{self.text}")

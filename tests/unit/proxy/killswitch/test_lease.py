@@ -1,3 +1,4 @@
+import math
 import time
 
 import pytest
@@ -137,3 +138,11 @@ def test_the_boot_has_an_id_or_none(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(boot_id()) == 36
     monkeypatch.setattr(lease_module, "BOOT_ID", lease_module.BOOT_ID / "nothing")
     assert boot_id() == ""
+
+
+def test_who_alone_writes_the_log_needs_nobodys_word(clock: Clock) -> None:
+    """However busy or frozen it was: no kill can have been committed without it."""
+    lease = KillLease(TERMS, clock, lambda: "boot", is_authority=True)
+    clock.now += 3_600
+    assert lease.fresh()
+    assert (lease.remaining_s, lease.until) == (2.0, math.inf)
