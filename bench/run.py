@@ -24,8 +24,9 @@ import aiohttp
 from bench.load import closed_loop, open_loop, quantile
 from bench.tool import DEFINITION, ECHO_SCHEMA, VERSION, mcp, plain, serve
 from proxy.upstream.definitions import definition_of
-from tests.harness.gateway import Gateway, World, http_tool
+from tests.harness.gateway import Gateway
 from tests.harness.processes import children_of
+from tests.harness.world import World, http_tool
 
 RATE, CLIENTS = 100.0, 4
 PAYLOAD = {"text": "y" * 900, "n": 1}

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 ROOT = Path(__file__).parents[2]
 PLACES = (os.environ.get("TEST_OPENAI_AGENTS_PYTHON", ""), ".tools/openai-agents/bin/python")

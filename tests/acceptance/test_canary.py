@@ -10,8 +10,9 @@ import pytest
 from aiohttp import web
 
 from proxy.monitors.alerts.webhook import verify
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 pytestmark = pytest.mark.alone
 

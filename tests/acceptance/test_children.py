@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from tests.harness.gateway import ROOT, Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.processes import children_of, command_of, environment_of, is_alive, until_gone
+from tests.harness.world import ROOT, World
 
 GIT_SERVER = str(Path(sys.executable).parent / "mcp-server-git")
 

@@ -15,8 +15,9 @@ from click.testing import CliRunner
 
 from proxy.cli import main
 from tests.harness.claude import Block, Model, find_claude, model, run_claude, use
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 PAYLOADS = Path(__file__).with_name("payloads")
 HOOKS = "/hooks/claude-code"

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.harness.codex import find_codex, model, run_codex
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 EVENTS: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("payloads").joinpath("codex.json").read_text()

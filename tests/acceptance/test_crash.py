@@ -7,8 +7,9 @@ import aiohttp
 import pytest
 
 from tests.harness.crashing import MARK, POINTS
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 HAPPENED = {"after-send": True, "after-settle": True}
 

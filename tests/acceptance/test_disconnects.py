@@ -12,10 +12,11 @@ from typing import Any
 import aiohttp
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.mcp_on_wire import McpServer, head
 from tests.harness.mcp_raw import META, STATELESS, request, session_of
 from tests.harness.wire import Received, Wire
+from tests.harness.world import World
 
 pytestmark = pytest.mark.alone
 

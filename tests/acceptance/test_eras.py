@@ -24,9 +24,10 @@ from mcp_types import CreateMessageResult, ElicitResult, TextContent
 
 from tests.conformance.fixture.tools import WATCHED
 from tests.conformance.places import fixture
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.manifests import ALL_TOOLS, declared, drafted, harmless
 from tests.harness.sdk_client import ERAS, HANDSHAKE, STATELESS, connected, text_of
+from tests.harness.world import World
 
 SERVERS = ("handshake", "stateless", "both")
 pytestmark = [

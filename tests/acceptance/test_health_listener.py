@@ -5,9 +5,10 @@ import os
 import re
 import signal
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.processes import opa_of
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 HEALTH = re.compile(r"health on (http://\S+)")
 LISTEN = {"agents": "127.0.0.1:0", "operators": "127.0.0.1:0", "health": "127.0.0.1:0"}

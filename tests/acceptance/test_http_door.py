@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 
 from tests.harness.datasette import Datasette
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
+from tests.harness.world import World
 
 COUNT = "with recursive c(n) as (select 1 union all select n+1 from c limit 9000000)"
 SLOW = COUNT + " select max(n) from c"  # noqa: S608 two constants, no input

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness.gateway import ROOT, Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.mcp import open_idle_stream
 from tests.harness.recorder import Recorder
+from tests.harness.world import ROOT, World
 
 pytestmark = pytest.mark.alone
 

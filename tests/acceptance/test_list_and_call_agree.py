@@ -23,7 +23,7 @@ from proxy.pipeline.authenticate import Caller
 from proxy.pipeline.sessions import SessionRequest
 from tests.harness.assembled import build
 from tests.harness.changing_mcp import DEFINITION, ChangingMcp, pin_of
-from tests.harness.gateway import World, http_tool
+from tests.harness.world import World, http_tool
 
 NAMES = ("lookup", "Lookup", "send", "wipe", "keyed")
 SERVERS = ("one", "two")

@@ -10,9 +10,10 @@ import pytest
 from tests.harness.changing_mcp import pin_of
 from tests.harness.doors import META, STATELESS
 from tests.harness.echoing_mcp import DEFINITION, EchoingMcp, Frames, saying, text_result
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
 from tests.harness.tiny_bundle import write
+from tests.harness.world import World
 
 MAIL = "ann@example.org"
 RULE = """package detent.rules.masks

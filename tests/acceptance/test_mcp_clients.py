@@ -13,7 +13,8 @@ import yaml
 from mcp.client.client import Client
 from mcp.client.streamable_http import streamable_http_client
 
-from tests.harness.gateway import ROOT, Gateway, World
+from tests.harness.gateway import Gateway
+from tests.harness.world import ROOT, World
 
 GIT_SERVER = str(Path(sys.executable).parent / "mcp-server-git")
 ERAS = ["legacy", "2026-07-28", "auto"]

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.postgres import Server
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 Pair = tuple[Gateway, Gateway]
 

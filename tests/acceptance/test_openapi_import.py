@@ -16,9 +16,10 @@ from proxy.ingress.operator import operations_of, operator_api
 from proxy.ingress.operator_access import Access
 from proxy.model.tool import Effect
 from proxy.pdp.manifests import load_catalogue
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.notes_api import PNG, Notes, notes_api, serving
 from tests.harness.operators import operators_port
+from tests.harness.world import World
 
 NOTE = {"title": "Fix is in", "tags": ["a", "b"], "place": {"latitude": 1.5, "longitude": -0.25}}
 

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.processes import opa_of
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 pytestmark = pytest.mark.alone
 

@@ -19,9 +19,9 @@ from proxy.config import load_settings
 from proxy.observability.masking import Masker
 from proxy.pdp.base import QueryAnswer
 from proxy.pdp.managed_opa import ManagedOpa
-from tests.harness.gateway import World
 from tests.harness.odd_json import OddJson
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 WHOLE, SAMPLE, AT_ONCE = 10_000, 1_500, 40
 ARGUMENTS = re.compile(rb'"context":\{"arguments":(.*),"extras":\{\},"meta":\{\},', re.DOTALL)

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
 from tests.harness.sidecars import Attachable, Sidecar
+from tests.harness.world import World
 
 pytestmark = pytest.mark.alone
 

@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from tests.harness.changing_mcp import DEFINITION, ChangingMcp, pin_of
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.tool_names import called, listed
+from tests.harness.world import World
 
 ODD = {
     "full-width": "\uff4cookup",

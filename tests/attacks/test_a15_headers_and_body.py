@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness.gateway import Gateway, World, http_tool
+from tests.harness.gateway import Gateway
 from tests.harness.mcp_raw import META, code_of, request, session_of
 from tests.harness.recorder import Recorder
+from tests.harness.world import World, http_tool
 
 SCHEMA = {
     "type": "object",

@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.mcp_raw import META, STATELESS, code_of, request, session_of
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 SERVED = ["2025-06-18", "2025-11-25", STATELESS]
 UNKNOWN = ["2024-11-05", "2025-03-26", "2026-07-27", "2031-01-01", "1", "latest"]

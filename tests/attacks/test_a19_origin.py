@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.raw import authority_of, request, say
 from tests.harness.recorder import Recorder
 from tests.harness.standing import PORTS, Standing
+from tests.harness.world import World
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -8,11 +8,12 @@ from contextlib import ExitStack, suppress
 
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.processes import memory_of
 from tests.harness.raw import Heard, request, say
 from tests.harness.recorder import Recorder
 from tests.harness.standing import PORTS, Standing
+from tests.harness.world import World
 
 pytestmark = pytest.mark.alone
 

@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from credentials import base64url
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.issuer import AUDIENCE, Issuer, private_keys, public_pem
 from tests.harness.recorder import Recorder
 from tests.harness.trusting import issuer, trust
+from tests.harness.world import World
 
 __all__ = ["issuer"]
 

@@ -4,9 +4,10 @@ import asyncio
 from collections import defaultdict
 from typing import Any
 
-from tests.harness.gateway import Gateway, World, http_tool
+from tests.harness.gateway import Gateway
 from tests.harness.mcp_raw import META, request, session_of, stateless_headers, text_of
 from tests.harness.recorder import Recorder
+from tests.harness.world import World, http_tool
 
 CALLS = 1_000
 AT_ONCE = 40

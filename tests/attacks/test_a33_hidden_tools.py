@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.harness.gateway import Gateway, World, http_tool
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World, http_tool
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.mcp_on_wire import McpServer
 from tests.harness.mcp_raw import ERAS, code_of, speak
 from tests.harness.wire import Wire
+from tests.harness.world import World
 
 READ = {"uri": "file:///etc/passwd"}
 REQUESTS: dict[str, dict[str, Any]] = {

@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 ALLOW = '{"verdict": "allow", "reasons": [{"id": "ok", "message": "Fine."}], "obligations": [], '
 ALLOW += '"grant": null, "cost": {"risk": 1}, "labels": []}'

@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 GOOD = {
     "verdict": "allow",

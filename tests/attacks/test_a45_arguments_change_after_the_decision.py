@@ -7,8 +7,9 @@ import json
 import pytest
 
 from proxy.model.call import Door, ToolCall
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 
 def test_a45_the_canonical_call_cannot_be_changed() -> None:

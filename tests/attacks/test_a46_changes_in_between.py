@@ -21,8 +21,8 @@ from proxy.pdp.base import QueryAnswer
 from proxy.pdp.managed_opa import ManagedOpa
 from proxy.stores.sqlite.store import SqliteStore
 from tests.harness.assembled import build
-from tests.harness.gateway import World, http_tool
 from tests.harness.recorder import Recorder
+from tests.harness.world import World, http_tool
 
 PLACES = ["decided", "lent", "sending"]
 OPAQUE = {"recovery": "opaque", "credential": {"broker": "key", "allow_writes": True}}

@@ -12,9 +12,10 @@ import pytest
 import pytest_asyncio
 
 from proxy.model.token import TokenKind, new_token, token_sha256
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
 from tests.harness.standing import Standing
+from tests.harness.world import World
 
 module = pytest.mark.asyncio(loop_scope="module")
 

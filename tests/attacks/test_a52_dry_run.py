@@ -2,8 +2,9 @@
 
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 
 @pytest.mark.parametrize("tool", ["write", "get_with_effect", "read"])

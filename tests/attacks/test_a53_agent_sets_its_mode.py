@@ -4,8 +4,9 @@ from typing import Any
 
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 BODY = {"server": "rec", "tool": "write", "arguments": {"text": "x"}}
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.harness.gateway import TEXT, World, http_tool
 from tests.harness.standing import Standing
+from tests.harness.world import TEXT, World, http_tool
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.harness.certificates import make_certificates
-from tests.harness.gateway import Gateway, World, http_tool
+from tests.harness.gateway import Gateway
 from tests.harness.mcp_on_wire import McpServer
 from tests.harness.recorder import Recorder
 from tests.harness.wire import Wire
+from tests.harness.world import World, http_tool
 
 BAIT = "AKIAQ7HONEYTOKEN42XY"
 PROXIES = ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "FTP_PROXY", "WS_PROXY"]

@@ -17,8 +17,9 @@ from tests.harness.assembled import build
 from tests.harness.changing_mcp import pin_of
 from tests.harness.doors import META, STATELESS
 from tests.harness.echoing_mcp import DEFINITION, EchoingMcp, Frames, echoing, text_result
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 KEY = "sk-Live_7f3Qx9vB2k41aZ0pLmN8/yT6=w"
 

@@ -8,8 +8,9 @@ import pytest
 
 from tests.harness.changing_mcp import pin_of
 from tests.harness.echoing_mcp import DEFINITION, EchoingMcp, saying, text_result
-from tests.harness.gateway import READY, Gateway, World
+from tests.harness.gateway import READY, Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 FORGED = '{"time":"2026-11-22T00:00:00Z","level":"critical","logger":"proxy","message":"forged"}'
 NASTY = f"a\r\n{FORGED}\r\n\n\x1b[2J\x1b]0;owned\x07\x9b31m\u2028{FORGED}\u2029\u202e\x00-\x85end"

@@ -13,11 +13,12 @@ from typing import Any
 import pytest
 
 from proxy.model.tool import Effect
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.mcp_on_wire import event
 from tests.harness.processes import memory_of
 from tests.harness.reached import Reached
 from tests.harness.wire import Received, Wire, answer
+from tests.harness.world import World
 
 pytestmark = pytest.mark.alone
 

@@ -15,9 +15,10 @@ import pytest
 
 from proxy.config.settings import Listen
 from proxy.model.token import TokenKind, new_token
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.processes import children_of, opa_of
 from tests.harness.standing import PORTS, Standing
+from tests.harness.world import World
 
 module = pytest.mark.asyncio(loop_scope="module")
 

@@ -11,8 +11,8 @@ from click.testing import CliRunner
 
 from proxy.cli import main, serve
 from tests.harness.certificates import make_certificates
-from tests.harness.gateway import World
 from tests.harness.tiny_bundle import write
+from tests.harness.world import World
 
 LONG = "a-secret-that-is-long-enough-for-anything"
 HASH = "5" * 64

@@ -15,8 +15,8 @@ from aiohttp import ClientSession, web
 from credentials.verify import InvalidToken, Verifier
 from tests.harness.chart import CHART, render
 from tests.harness.cluster_network import AGENT, TOOL, labelled, reaches
-from tests.harness.gateway import World
 from tests.harness.rendered import Pod, RenderedGateway, files_of
+from tests.harness.world import World
 from tests.helm.tools import program
 
 ISSUER, AUDIENCE = "https://detent.example", "https://records.example"

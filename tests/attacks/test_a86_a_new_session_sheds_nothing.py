@@ -1,7 +1,8 @@
 """A86: an agent opens a new session to shed a lock, labels or a spent rolling budget."""
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 
 async def test_a86_labels_follow_the_agent(gateway: Gateway, recorder: Recorder) -> None:

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
+from tests.harness.world import World
 
 HOOKS = "/hooks/claude-code"
 BASE = {"session_id": "s1", "cwd": "/srv", "permission_mode": "default"}

@@ -8,8 +8,9 @@ import time
 import aiohttp
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 pytestmark = pytest.mark.alone
 

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from tests.harness.gateway import ROOT, Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.manifests import ALL_TOOLS, declared, drafted, harmless
 from tests.harness.relay import Relay
+from tests.harness.world import ROOT, World
 
 NAME = "fixture"
 START_S = 30

@@ -15,8 +15,8 @@ import click
 from tests.conformance.compare import Difference, differences
 from tests.conformance.places import fixture, gateway_before
 from tests.conformance.suite import REVISIONS, Report, score
-from tests.harness.gateway import ROOT
 from tests.harness.node import NotInstalled
+from tests.harness.world import ROOT
 
 RESULTS = ROOT / "var/conformance"
 

@@ -14,8 +14,9 @@ from proxy.config import load_settings
 from proxy.ingress.operator_approvals import SHOWN_CHARS
 from proxy.pipeline.approve import PENDING_CAP
 from tests.harness.fixtures import gateway, recorder, world
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 __all__ = ["gateway", "recorder", "world"]
 

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from tests.harness.chart import CHART, parsed, template
-from tests.harness.gateway import ROOT
+from tests.harness.world import ROOT
 from tests.helm.tools import program
 
 PAGE = (ROOT / "docs/how-to/run-on-kubernetes.md").read_text()

@@ -18,10 +18,11 @@ import credentials
 from proxy.config import load_settings
 from proxy.config.identity import Claims
 from tests.harness.fixtures import recorder, world
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.issuer import Issuer
 from tests.harness.recorder import Recorder
 from tests.harness.trusting import issuer
+from tests.harness.world import World
 
 __all__ = ["issuer", "recorder", "world"]
 

@@ -12,9 +12,9 @@ from proxy.config import load_settings
 from proxy.observability.masking import Masker
 from proxy.pdp.find_opa import find_opa
 from proxy.upstream.http import HttpUpstream
-from tests.harness.gateway import World
 from tests.harness.processes import children_of, is_alive
 from tests.harness.tiny_bundle import BROKEN_RULE, FAILING_SUITE, write
+from tests.harness.world import World
 
 
 def break_policy(world: World) -> None:

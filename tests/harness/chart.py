@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.harness.gateway import ROOT
+from tests.harness.world import ROOT
 
 CHART = ROOT / "helm"
 IMAGES = ROOT / "tests/helm/images.yaml"

@@ -16,7 +16,7 @@ import httpx
 import pytest
 
 from proxy.pdp.strict_yaml import load
-from tests.harness.gateway import ROOT, World
+from tests.harness.world import ROOT, World
 
 BIN = Path(sys.executable).parent
 START_S = 30

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
+from tests.harness.world import World
 
 
 @pytest.fixture

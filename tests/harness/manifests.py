@@ -9,7 +9,7 @@ from mcp.client.client import Client
 from proxy.app.checks import definitions_of
 from proxy.config import load_settings
 from proxy.pdp.draft import draft_manifest
-from tests.harness.gateway import World
+from tests.harness.world import World
 
 ASKED_OF_CLIENTS = ("elicitation/create", "roots/list", "sampling/createMessage")
 BY_CAPABILITY = {

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.harness.gateway import ROOT
+from tests.harness.world import ROOT
 
 INSTALLED = ROOT / ".tools/conformance/node_modules"
 OLDEST = 22

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from ipaddress import ip_address
 from pathlib import Path
 
-from tests.harness.gateway import ROOT
+from tests.harness.world import ROOT
 
 PUBLIC, PUBLIC_V6 = "93.184.216.34", "2606:2800:220:1:248:1893:25c8:1946"
 PRIVATE, METADATA = "10.1.2.3", "169.254.169.254"

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.harness.gateway import ROOT
+from tests.harness.world import ROOT
 
 POD, NEIGHBOUR = "203.0.113.1", "203.0.113.9"
 POD_V6, NEIGHBOUR_V6 = "2001:db8::1", "2001:db8::9"

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.manifests import drafted, methods
 from tests.harness.node import NotInstalled, mcp_server
 from tests.harness.recorder import Recorder
 from tests.harness.tapped import heard, tapped
+from tests.harness.world import World
 
 TOKENS = {"returns": "trusted", "recovery": "probe", "timeout": "20s"}
 READ = TOKENS | {"effect": "read", "risk": 1}

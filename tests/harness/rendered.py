@@ -10,8 +10,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tests.harness.chart import Manifest, Rendered
-from tests.harness.gateway import ROOT, Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.kubelet import CONFIG_MODE, mount
+from tests.harness.world import ROOT, World
 
 POD_IP = "10.244.1.7"
 PORTS = {

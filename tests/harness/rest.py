@@ -7,9 +7,10 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from tests.harness.gateway import Gateway, World, http_tool
+from tests.harness.gateway import Gateway
 from tests.harness.raw import Heard, request, say
 from tests.harness.recorder import Received, Recorder
+from tests.harness.world import World, http_tool
 
 TEXT = {"type": "string"}
 NUMBER = {"type": "integer"}

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from proxy.model.token import TokenKind, new_token, token_sha256
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
+from tests.harness.world import World
 
 TOKEN = "SIDECAR_TOKEN"
 

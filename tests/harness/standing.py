@@ -10,10 +10,11 @@ import pytest_asyncio
 
 from proxy.upstream.mirrored import header_value
 from tests.harness.doors import META, rpc, stateless_headers
-from tests.harness.gateway import Gateway, World, http_tool
+from tests.harness.gateway import Gateway
 from tests.harness.mcp import initialize
 from tests.harness.raw import CALL, Heard, request, say
 from tests.harness.recorder import Recorder
+from tests.harness.world import World, http_tool
 
 PORTS = ("agents", "operators")
 DOORS = ("calls", "mcp-2026", "mcp-2025")

@@ -13,8 +13,8 @@ import aiohttp
 
 from proxy.model.token import TokenKind, new_token, token_sha256
 from tests.harness.changing_mcp import pin_of
-from tests.harness.gateway import ECHO, World, http_tool
 from tests.harness.hoarder import REMEMBER, Hoarder
+from tests.harness.world import ECHO, World, http_tool
 
 TENANTS = ("acme-7q", "globex-9z")
 NAMES = ("loop", "clerk")  # the same in both, as are keys, request ids, tool uses and sessions

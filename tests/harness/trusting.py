@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from proxy.model.session import Mode
-from tests.harness.gateway import World
 from tests.harness.issuer import AUDIENCE, SUBJECT, Issuer
+from tests.harness.world import World
 
 PUBLIC_URL = "https://detent.example"
 

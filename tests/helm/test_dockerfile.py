@@ -3,7 +3,7 @@
 import re
 import tomllib
 
-from tests.harness.gateway import ROOT
+from tests.harness.world import ROOT
 
 RECIPE = (ROOT / "Dockerfile").read_text()
 CODE = re.sub(r"^#.*$", "", RECIPE, flags=re.MULTILINE)

@@ -18,10 +18,10 @@ from proxy.pdp.answer import QUERY
 from tests.harness.bundles import Signer, build, bundle_server
 from tests.harness.certificates import make_certificates
 from tests.harness.chart import CHART, Rendered, render
-from tests.harness.gateway import ROOT, World
 from tests.harness.recorder import Recorder
 from tests.harness.rendered import Pod, RenderedGateway, files_of
 from tests.harness.tiny_bundle import write
+from tests.harness.world import ROOT, World
 
 BUNDLE = "detent/bundle.tar.gz"
 TOKEN = "a-token-of-the-bundle-server"

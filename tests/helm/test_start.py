@@ -9,9 +9,10 @@ import pytest
 
 from credentials.verify import Verifier
 from tests.harness.chart import CHART, Rendered, render
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
 from tests.harness.rendered import POD_IP, Pod, RenderedGateway, files_of
+from tests.harness.world import World
 
 AUDIENCE = "https://records.example"
 JWT = {"broker": "jwt", "audience": AUDIENCE, "ceiling": ["records:write"]}

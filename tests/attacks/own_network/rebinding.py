@@ -16,7 +16,7 @@ from proxy.egress.client import EgressClient, EgressLimits, EgressRequest
 from proxy.errors import UpstreamFailed
 from tests.harness.certificates import make_certificates
 from tests.harness.dns import NameServer
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.own_network import (
     ADDRESSES,
     METADATA,
@@ -27,6 +27,7 @@ from tests.harness.own_network import (
     is_inside,
 )
 from tests.harness.wire import Received, Wire, answer
+from tests.harness.world import World
 
 CACHED_S = 11  # names are kept for ten seconds
 NAME = "api.example.com"

@@ -25,8 +25,8 @@ from proxy.app.secrets import Secrets
 from proxy.config import Settings, load_settings
 from proxy.observability.masking import Masker
 from proxy.pdp.find_opa import find_opa
-from tests.harness.gateway import World
 from tests.harness.tiny_bundle import write
+from tests.harness.world import World
 
 NOBODY = "http://127.0.0.1:9"
 

@@ -11,7 +11,7 @@ from proxy.app.assemble import Assembled, assemble
 from proxy.config import Settings, load_settings
 from proxy.errors import ConfigError, PolicyInvalid
 from proxy.observability.masking import MASK, Masker
-from tests.harness.gateway import World
+from tests.harness.world import World
 
 KEY = "a-secret-of-more-than-32-characters"
 

@@ -14,9 +14,9 @@ from proxy.config import Settings, load_settings
 from proxy.config.settings import Address
 from proxy.errors import ConfigError, UpstreamFailed
 from tests.harness.changing_mcp import ChangingMcp, pin_of
-from tests.harness.gateway import World
 from tests.harness.processes import children_of, is_alive
 from tests.harness.tiny_bundle import BROKEN_RULE, FAILING_SUITE, write
+from tests.harness.world import World
 
 SettingsOf = Callable[..., Settings]
 

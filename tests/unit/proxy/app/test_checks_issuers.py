@@ -7,8 +7,8 @@ import pytest
 
 from proxy.app.checks import Finding, examine
 from proxy.config import load_settings
-from tests.harness.gateway import World
 from tests.harness.issuer import Issuer
+from tests.harness.world import World
 
 WHAT = "identity.issuers: https://idp.example"
 

@@ -21,9 +21,9 @@ from tests.harness.assembled import (
     running,
     series,
 )
-from tests.harness.gateway import World
 from tests.harness.ledger import SESSION, Call
 from tests.harness.processes import command_of
+from tests.harness.world import World
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from tests.harness.assembled import (
     stored_alerts,
 )
 from tests.harness.changing_mcp import ChangingMcp, pin_of
-from tests.harness.gateway import World
+from tests.harness.world import World
 
 
 @pytest.fixture

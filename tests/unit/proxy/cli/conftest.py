@@ -10,9 +10,9 @@ from click.testing import CliRunner, Result
 
 from proxy.cli import main
 from proxy.cli import serve as module
-from tests.harness.gateway import World
 from tests.harness.tiny_bundle import write
 from tests.harness.told_port import operate, port
+from tests.harness.world import World
 
 Run = Callable[..., Result]
 

@@ -3,8 +3,8 @@ from collections.abc import Callable
 
 from click.testing import Result
 
-from tests.harness.gateway import World
 from tests.harness.tiny_bundle import BROKEN_RULE, write
+from tests.harness.world import World
 
 Run = Callable[..., Result]
 

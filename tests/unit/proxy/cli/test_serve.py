@@ -18,10 +18,11 @@ from proxy.config import load_settings
 from proxy.model.kill import GLOBAL
 from proxy.stores.sqlite import SqliteStore
 from tests.harness.assembled import build, living_children
-from tests.harness.gateway import Gateway, World
+from tests.harness.gateway import Gateway
 from tests.harness.processes import command_of
 from tests.harness.recorder import Recorder
 from tests.harness.tiny_bundle import BROKEN_RULE, FAILING_SUITE, RULE, write
+from tests.harness.world import World
 
 READY = re.compile(r"agents on (\S+), operators on (\S+)")
 

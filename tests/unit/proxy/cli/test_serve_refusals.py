@@ -9,8 +9,8 @@ from click.testing import Result
 
 from proxy.stores.sqlite.lock import ExclusiveLock
 from tests.harness.assembled import living_children
-from tests.harness.gateway import World
 from tests.harness.tiny_bundle import BROKEN_RULE, FAILING_SUITE, write
+from tests.harness.world import World
 
 Run = Callable[..., Result]
 

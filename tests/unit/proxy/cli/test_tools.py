@@ -10,7 +10,7 @@ from click.testing import Result
 
 from proxy.model.tool import Effect
 from proxy.pdp.manifests import load_catalogue
-from tests.harness.gateway import ROOT, World
+from tests.harness.world import ROOT, World
 
 Run = Callable[..., Result]
 
