@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from tests.harness.postgres import durable_postgres, postgres
+from tests.sampling import sampled
 
 __all__ = ["durable_postgres", "postgres"]
 
@@ -22,6 +23,22 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     del config
     text = val.decode("latin-1") if isinstance(val, bytes) else val
     return argname if isinstance(text, str) and _RANDOM.search(text) else None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Say how many cases of one test are enough."""
+    told = "run at most this many cases of every test; 0 runs all"
+    parser.addoption("--sample", type=int, default=0, metavar="N", help=told)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the cases that the sample does not have."""
+    most = config.getoption("--sample")
+    if not most:
+        return
+    kept = sampled([item.nodeid for item in items], most)
+    config.hook.pytest_deselected(items=[item for item in items if item.nodeid not in kept])
+    items[:] = [item for item in items if item.nodeid in kept]
 
 
 @pytest.hookimpl(wrapper=True)
