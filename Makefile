@@ -15,7 +15,7 @@ REGAL := .tools/bin/regal
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
 
 help: ## this list
-	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 setup: $(VENV)/.ready .tools/.opa ## install what is needed into .venv and .tools (quick when warm)
 
@@ -72,20 +72,30 @@ conformance: setup .tools/conformance/.ready ## score MCP conformance direct and
 model: setup .tools/.spin ## check the kill lease's model and its mutants with Spin
 	$(BIN)/python -m tests.model.run
 
-DOORS := tests/attacks tests/acceptance tests/conformance tests/helm
+DOORS := tests/attacks tests/acceptance tests/conformance tests/helm tests/faults tests/soak
 # Of tests with many cases some, chosen by their names; `make test-all` runs them all.
 SAMPLE ?= 6
 
 test: check .tools/.helm .tools/conformance/.ready ## everything CI runs
 	rm -f .coverage .coverage.*
-	$(PYTEST) tests/unit tests/contract tests/docs tests/fuzz tests/model -m "not slow" --cov --cov-report= -q $(SIDE_BY_SIDE)
+	$(PYTEST) tests/unit tests/contract tests/docs tests/fuzz tests/model tests/matrix tests/history -m "not slow" --cov --cov-report= -q $(SIDE_BY_SIDE)
 	$(BIN)/coverage report --fail-under=92
 	$(BIN)/coverage report --fail-under=100 --include='proxy/pipeline/*,proxy/killswitch/*,credentials/*'
 	$(PYTEST) $(DOORS) -m "not slow and not alone" --sample $(SAMPLE) -q $(SIDE_BY_SIDE)
 	$(PYTEST) $(DOORS) -m "not slow and alone" --sample $(SAMPLE) -q
 
-test-all: check .tools/.helm .tools/conformance/.ready .tools/.spin fuzz ## the same, with the long matrices whole
+test-all: check .tools/.helm .tools/conformance/.ready .tools/.spin fuzz crash-matrix ## the same, with the long matrices whole
 	$(PYTEST) tests
+
+crash-matrix: setup ## kill -9 at every point of a call, over a thousand times; goes on where it stopped
+	$(BIN)/python -m tests.matrix.crash $(ARGS)
+
+faults: setup ## kill a fleet in the midst of every fault, 1,000 kills of one replica; goes on where it stopped
+	$(BIN)/python -m tests.faults.kills
+	$(BIN)/python -m tests.faults.run $(ARGS)
+
+soak: setup ## half an hour of load and random faults on three replicas; the history of it is judged
+	$(BIN)/python -m tests.soak.run $(ARGS)
 
 fuzz: setup ## a minute of new inputs for every parser; what fails is kept in var/fuzz
 	$(BIN)/python -m tests.fuzz.run --seconds 60
@@ -108,4 +118,4 @@ lock: ## pin all dependencies with hashes (needs uv)
 clean: ## remove what setup and tests made
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* var *.egg-info
 
-.PHONY: help setup demo run check regal helm conformance model test test-all fuzz bench fmt lock clean
+.PHONY: help setup demo run check regal helm conformance model test test-all crash-matrix faults soak fuzz bench fmt lock clean

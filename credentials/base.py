@@ -6,6 +6,7 @@ BrokerError
 └── BrokerUnavailable    the provider did not answer
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -34,7 +35,7 @@ class LeaseRequest:
 
     `lease_id` becomes the token's `jti`; `subject` is `tenant/agent`; `ttl_s` in seconds (1 to 60);
     `tool` is `server/tool`; `tool_pin` names its definition; `write` says that the call changes
-    something.
+    something. `ends_by_s` (Unix seconds): what the target checks itself ends by then at the latest.
     """
 
     lease_id: str
@@ -51,6 +52,7 @@ class LeaseRequest:
     decision_id: str
     epoch: int
     write: bool
+    ends_by_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +66,14 @@ class Lease:
 
 
 class Broker(Protocol):
-    """Lends credentials of one kind."""
+    """Lends credentials of one kind.
+
+    `is_fenced`: its targets check the end of each credential themselves, so that a call that leaves
+    late is refused there. Anything else only ends in our own books.
+    """
 
     name: str
+    is_fenced: bool
 
     def preview(self, request: LeaseRequest) -> dict[str, object]:
         """Describe the credential that would be lent, without minting anything or any secret.

@@ -5,6 +5,7 @@ any other call. `credentials.verify` is its other half, for the resource server.
 """
 
 import json
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -13,14 +14,21 @@ from types import MappingProxyType
 import jwt
 
 from credentials import bounds
-from credentials.base import BrokerMisconfigured, GrantRefused, Lease, LeaseRequest
+from credentials.base import (
+    BrokerMisconfigured,
+    BrokerUnavailable,
+    GrantRefused,
+    Lease,
+    LeaseRequest,
+)
 from credentials.call_token import ALGORITHM, DETAIL_TYPE, TOKEN_TYPE
 from credentials.keys import KeyDirectory
 
 # base64url adds a third; with header and signature the token stays under MAX_TOKEN_BYTES.
 MAX_CLAIMS_BYTES = 5 * 1024
-# Longest life of a token plus the widest leeway a verifier may take.
+# Longest life of a token, and what clocks of verifiers that are behind may add to it.
 _REMEMBERED_S = bounds.MAX_TTL_S + 30
+_PER_S = 1_000  # `exp` is exact to the millisecond
 
 
 class JwtBroker:
@@ -29,6 +37,8 @@ class JwtBroker:
     `issuer` becomes `iss`, usually the gateway's public URL. Raises BrokerMisconfigured when it is
     empty or not printable.
     """
+
+    is_fenced = True
 
     def __init__(
         self,
@@ -55,16 +65,20 @@ class JwtBroker:
             "minted": False,
             "type": TOKEN_TYPE,
             "ttl_s": request.ttl_s,
+            "note": "ends with the kill lease, and after ttl_s at the latest",
             "claims": {name: claim for name, claim in claims.items() if name != "jti"},
         }
 
     async def mint(self, request: LeaseRequest) -> Lease:
-        """Sign the token of one call; `Authorization: Bearer` (RFC 6750). Raises GrantRefused."""
+        """Sign the token of one call; `Authorization: Bearer` (RFC 6750).
+
+        Raises GrantRefused, BrokerUnavailable when `ends_by_s` has passed.
+        """
         if self.is_revoked(request.lease_id):
             raise GrantRefused("this lease was revoked; a new attempt takes a new lease id")
         claims = self._claims(request)
-        issued = int(self._clock())
-        expires = issued + request.ttl_s
+        now = self._clock()
+        issued, expires = int(now), _expires(request, now)
         times = {"iat": issued, "nbf": issued, "exp": expires}
         payload = _payload(claims | times)
         key = self._keys.active
@@ -127,6 +141,16 @@ class JwtBroker:
             "decision_id": request.decision_id,
             "epoch": request.epoch,
         }
+
+
+def _expires(request: LeaseRequest, now: float) -> float:
+    """Return `exp`, a NumericDate with a fraction (RFC 7519 section 2); rounded down, never up."""
+    expires = int(now) + request.ttl_s
+    if request.ends_by_s >= expires:
+        return expires
+    if request.ends_by_s <= now:
+        raise BrokerUnavailable("no token can be good now: what it has to end with has ended")
+    return math.floor(request.ends_by_s * _PER_S) / _PER_S
 
 
 def _check(request: LeaseRequest) -> None:

@@ -11,6 +11,8 @@ from credentials.base import Lease, LeaseRequest
 class NoneBroker:
     """Lends a lease without headers, so that every call has one; `clock` gives Unix seconds."""
 
+    is_fenced = False
+
     def __init__(self, clock: Callable[[], float] = time.time, name: str = "none") -> None:
         self.name = name
         self._clock = clock

@@ -48,6 +48,7 @@ class StaticBroker:
     _: KW_ONLY
     allow_writes: bool = False
     clock: Callable[[], float] = field(default=time.time, repr=False)
+    is_fenced: bool = field(default=False, init=False)
     _seen: tuple[str, ...] = field(default=(), init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -36,8 +36,8 @@ _TEXT_CLAIMS = (
     "iss", "aud", "sub", "client_id", "jti", "sid", "txn", "scope",
     "args_sha256", "tool_def_sha256", "policy_rev", "decision_id",
 )  # fmt: skip
-_NUMBER_CLAIMS = ("iat", "nbf", "exp", "epoch")
-_REQUIRED = frozenset((*_TEXT_CLAIMS, *_NUMBER_CLAIMS, "act", "authorization_details"))
+_NUMBER_CLAIMS = ("iat", "nbf", "epoch")
+_REQUIRED = frozenset((*_TEXT_CLAIMS, *_NUMBER_CLAIMS, "exp", "act", "authorization_details"))
 
 Jwks = Mapping[str, Any]
 
@@ -72,7 +72,7 @@ class VerifiedCall:
     epoch: int
     issued_at_s: int
     not_before_s: int
-    expires_at_s: int
+    expires_at_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,9 @@ class Verifier:
 
     `jwks` is the issuer's key set, or a function that gives the current one. `epoch_floor` gives
     the lowest epoch still accepted for a call: the highest kill that covers it. `clock` gives Unix
-    seconds; `leeway_s` (0 to 30) forgives clocks that disagree and lengthens every token's life by
-    as much. What `jwks` or `epoch_floor` raise passes through: the call is not verified.
+    seconds; `leeway_s` (0 to 30) forgives a gateway whose clock is ahead, at a token's beginning.
+    A token's end is never stretched: it is that of the gateway's kill lease. What `jwks` or
+    `epoch_floor` raise passes through: the call is not verified.
     """
 
     jwks: Jwks | Callable[[], Jwks]
@@ -147,12 +148,12 @@ class Verifier:
             raise InvalidToken("lifetime-refused")
         if max(call.issued_at_s, call.not_before_s) > now + self.leeway_s:
             raise InvalidToken("not-yet-valid")
-        if call.expires_at_s + self.leeway_s <= now:
+        if call.expires_at_s <= now:
             raise InvalidToken("expired")
 
     def _use_up(self, call: VerifiedCall) -> None:
         try:
-            first = self.once.claim(call.lease_id, call.expires_at_s + self.leeway_s, self.clock())
+            first = self.once.claim(call.lease_id, call.expires_at_s, self.clock())
         except ReplayCacheFull:
             raise InvalidToken("replay-cache-full") from None
         if not first:
@@ -163,7 +164,7 @@ def _read(claims: Mapping[str, Any]) -> VerifiedCall:
     # `type`, not isinstance: true is an int in Python, and 1.0 or "1" are not what we sign.
     texts = all(type(claims[name]) is str and claims[name] for name in _TEXT_CLAIMS)
     numbers = all(type(claims[name]) is int and claims[name] >= 0 for name in _NUMBER_CLAIMS)
-    if not (texts and numbers):
+    if not (texts and numbers and type(claims["exp"]) in (int, float)):
         raise InvalidToken("claim-invalid")
     return VerifiedCall(
         subject=claims["sub"],

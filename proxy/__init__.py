@@ -7,6 +7,7 @@ The map. A file imports only from floors beneath it (import-linter keeps this).
     ingress        who speaks to us: agents by MCP, plain calls, REST and hooks; operators; sidecars
     pipeline       one tool call, one stage a file; the order stands in pipeline/run.py
     killswitch     halting: the log, the state folded from it, the lease, the calls in flight
+    chain          steps after their call: recovering those that were left open
     pdp            the policy decision point (OPA) and the bundle it serves
     upstream       the tools: MCP over stdio, MCP over HTTP, plain HTTP
     monitors       canaries, findings, alerts

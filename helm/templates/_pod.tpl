@@ -32,6 +32,10 @@ args:
   - --attach
   - {{ .Values.sidecar.attach.url | quote }}
 {{- end }}
+{{- if gt (int .Values.gateway.workers) 1 }}
+  - --workers
+  - {{ .Values.gateway.workers | quote }}
+{{- end }}
 env:
   - name: POD_IP
     valueFrom: {fieldRef: {fieldPath: status.podIP}}

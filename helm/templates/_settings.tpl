@@ -38,6 +38,10 @@ policy:
 credentials:
   jwt: {jwt: {issuer: {{ .Values.callTokens.issuer | quote }}, keys: /run/detent/keys}}
 {{- end }}
+{{- if and (eq .Values.mode "gateway") .Values.attach.enabled .Values.attach.issuers }}
+attach:
+  issuers: {{- toYaml .Values.attach.issuers | nindent 4 }}
+{{- end }}
 {{- if and (eq .Values.mode "sidecar") .Values.sidecar.attach.url }}
 attach:
   token: {file: /run/detent/attach/token}

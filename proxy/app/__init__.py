@@ -5,6 +5,7 @@ ledgers   which store the settings name, and its schema
 assemble  adapters in, a gateway and the applications of its ports out
 gateway   the life of one process: start, reload, halt, drain, stop
 servers   both ports in one event loop
+recoveries  beside the calls: steps left open are settled, kills finished
 identity  who may speak to us: principals, operators, issuers of tokens
 policies  bundles: stage, check, test
 secrets   what is read from private files and the environment

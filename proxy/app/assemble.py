@@ -9,9 +9,11 @@ from importlib.metadata import version
 
 from proxy.app.build import Builder
 from proxy.app.doorways import Doorways
-from proxy.app.gateway import Gateway, Parts
-from proxy.app.identity import identities_of, operators_of, principals_of
+from proxy.app.gateway import Gateway, Keeper, Parts
+from proxy.app.identity import identities_of, operators_of, principals_of, sidecar_tokens_of
+from proxy.app.listeners import Listeners
 from proxy.app.policies import CurrentCatalogue, PolicySource
+from proxy.app.recoveries import aftermath_of
 from proxy.app.secrets import Secrets
 from proxy.app.servers import Servers
 from proxy.config import Settings
@@ -20,7 +22,9 @@ from proxy.killswitch.effectiveness import EffectWatch
 from proxy.killswitch.halt_file import HaltFile
 from proxy.killswitch.inflight import InFlight
 from proxy.killswitch.keeper import LeaseKeeper
+from proxy.killswitch.lapse import Lapse
 from proxy.killswitch.lease import KillLease
+from proxy.killswitch.lease_thread import Connect, LeaseThread
 from proxy.killswitch.relay import Relay
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.lease import LeaseTerms
@@ -53,6 +57,7 @@ from proxy.pipeline.settle import Settling
 from proxy.pipeline.start import Starts
 from proxy.pipeline.visible import Visibility
 from proxy.pipeline.watch import Watching
+from proxy.process.siblings import Siblings
 from proxy.stores.base import Store
 from proxy.upstream.registry import Registry
 
@@ -67,9 +72,10 @@ class Assembled:
     builder: Builder
     source: PolicySource
 
-    def bind(self) -> Servers:
-        """Bind both ports. Raises ConfigError; then neither is bound."""
-        return Doorways(self.gateway, self.pipeline, self.settings, self.builder).bind()
+    def bind(self, given: Listeners | None = None, siblings: Siblings | None = None) -> Servers:
+        """Bind the ports, or take those `given`. Raises ConfigError; then none is bound."""
+        doorways = Doorways(self.gateway, self.pipeline, self.settings, self.builder, siblings)
+        return doorways.bind(given)
 
     def cleanup(self) -> None:
         """Remove what lies on disk only while we run."""
@@ -143,8 +149,9 @@ def _assemble(builder: Builder, source: PolicySource, live: LiveSecrets) -> Asse
     policy = DecisionPoint(engine, bundle, settings.policy.deadline, KNOWN_OBLIGATIONS)
     http = builder.alert_client()
     delivery = AlertDelivery(store, builder.sinks(http), metrics)
-    monitors, lending = builder.monitors(), Lending(builder.brokers(), kill_switch)
+    monitors, lending = builder.monitors(), Lending(builder.brokers(), kill_switch, lease)
     identities, key_sets = identities_of(settings, builder.key_set)
+    sidecars, sidecars_closing = sidecar_tokens_of(settings, builder.key_set)
     guards = _Guards(lending, monitors, live, identities)
     registry = Registry({})
     # Last of what can fail: these hold connections, and only a gateway closes them.
@@ -154,14 +161,25 @@ def _assemble(builder: Builder, source: PolicySource, live: LiveSecrets) -> Asse
     )
     stages = _stages(adapters, guards)
     relay = Relay(lease) if settings.listen.attach else None
-    keeper = LeaseKeeper(lease, kill_switch, store, relay)
+    keeper = _keeper(adapters, builder.authority(), relay)
     parts = Parts(
-        store, kill_switch, keeper, EffectWatch(lease, store, relay), relay, flights, engine,
-        policy, registry, stages.resolve, stages.admit, delivery, http, metrics, source, catalogue,
-        (identities.close, *(one.close for one in key_sets)),
+        store, kill_switch, keeper, Lapse(lease, flights), EffectWatch(lease, store, relay), relay,
+        flights, engine, policy, registry, stages.resolve, stages.admit, delivery, http, metrics,
+        source, catalogue,
+        (identities.close, *(one.close for one in key_sets), *sidecars_closing), sidecars,
     )  # fmt: skip
     pipeline = Pipeline(stages, kill_switch, flights, metrics)
-    return Assembled(Gateway(parts, bundle), pipeline, settings, builder, source)
+    beside = aftermath_of(parts, settings, stages, pipeline, lease)
+    gateway = Gateway(parts, bundle, beside.start if beside else None)
+    return Assembled(gateway, pipeline, settings, builder, source)
+
+
+def _keeper(on: _Adapters, connect: Connect | None, relay: Relay | None) -> Keeper:
+    """Return who keeps the kill lease: who is its own authority does it beside its calls."""
+    if connect is None:
+        return LeaseKeeper(on.lease, on.kill_switch, on.store, relay)
+    keeper = partial(LeaseKeeper, on.lease, on.kill_switch, relay=relay)
+    return LeaseThread(connect, keeper, on.delivery.raise_alert)
 
 
 def _stages(on: _Adapters, guards: _Guards) -> Stages:
@@ -178,7 +196,7 @@ def _stages(on: _Adapters, guards: _Guards) -> Stages:
     starts = Starts(kill_switch, on.lease, metrics, on.delivery.raise_alert)
     dispatch = Dispatch(on.registry, starts, store, metrics)
     converse = Converse(resolver, decider, settling, Surveys(urls_in, flags_in))
-    reserving = Reserving(store, on.catalogue.limits)
+    reserving = Reserving(store, on.catalogue.limits, on.lease.holder)
     return Stages(
         authenticate=Authenticator(principals_of(on.settings), store, desk, guards.identities),
         admit=Admission(kill_switch, on.lease, store, on.catalogue.limits),

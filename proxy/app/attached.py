@@ -5,9 +5,12 @@ import contextlib
 import logging
 import shutil
 import tempfile
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
+from credentials.base import BrokerMisconfigured
+from credentials.secret_source import SecretSource
 from proxy.app.secrets import Secrets
 from proxy.config import Settings
 from proxy.egress.addresses import AddressPolicy
@@ -23,21 +26,50 @@ FIRST_LOOK_S = 30.0
 AGAIN_S = 1.0
 FETCH_S = 10.0
 CONNECTIONS = 128
+LEASE_CONNECTIONS = 8  # renewals of a whole lease, a push that is waited for, an acknowledgement
 
 
 def gateway_of(settings: Settings, secrets: Secrets) -> Gateway:
     """Return the connection to the gateway; needs a running event loop. Raises ConfigError."""
+    make = gateways_of(settings, secrets, CONNECTIONS)
+    try:
+        return make()
+    except (EgressRefused, OSError) as error:
+        raise ConfigError((f"attach: {error}",)) from None
+
+
+def gateways_of(
+    settings: Settings, secrets: Secrets, connections: int = LEASE_CONNECTIONS
+) -> Callable[[], Gateway]:
+    """Return what makes such connections, each in the event loop it is made in.
+
+    Raises ConfigError; what it returns raises EgressRefused and OSError.
+    """
     attach = settings.attach
     if attach.url is None or attach.token is None:
         raise ConfigError(("attach: name the gateway by `url` or --attach, and our `token`",))
-    token = secrets.read(attach.token, "attach.token")
+    url, token = attach.url, _token_of(secrets.open(attach.token, "attach.token"))
     ca_file = str(settings.path(attach.ca_file)) if attach.ca_file else None
-    try:
-        policy, limits = AddressPolicy(allow_private=True), EgressLimits(CONNECTIONS)
-        client = EgressClient(attach.url, policy, limits, ca_file)
-    except (EgressRefused, OSError) as error:
-        raise ConfigError((f"attach: {error}",)) from None
-    return Gateway(client, attach.url, token)
+
+    def make() -> Gateway:
+        policy, limits = AddressPolicy(allow_private=True), EgressLimits(connections)
+        return Gateway(EgressClient(url, policy, limits, ca_file), url, token)
+
+    return make
+
+
+def _token_of(source: SecretSource) -> Callable[[], str]:
+    """Return what gives the token as it is now, to any thread."""
+    reading = threading.Lock()
+
+    def read() -> str:
+        try:
+            with reading:
+                return source.read()
+        except BrokerMisconfigured as error:
+            raise StoreUnavailable(f"attach.token cannot be read: {error}") from None
+
+    return read
 
 
 class AttachedPolicy:

@@ -18,13 +18,14 @@ from proxy.app import ledgers
 from proxy.app.policies import CurrentCatalogue
 from proxy.app.secrets import Secrets
 from proxy.config import Settings
-from proxy.config.identity import Issuer
+from proxy.config.identity import Issuer, TokenIssuer
 from proxy.config.settings import AlertSettings, BrokerSettings, CanarySettings, Server
 from proxy.egress.addresses import AddressPolicy, parse_origin
 from proxy.egress.client import EgressClient, EgressLimits
 from proxy.egress.key_set import KeySetClient
 from proxy.egress.tls import tls_context
 from proxy.errors import ConfigError, EgressRefused
+from proxy.killswitch.lease_thread import Connect
 from proxy.monitors.alerts.webhook import WebhookSink, webhook_secret
 from proxy.monitors.base import AlertSink, Monitor
 from proxy.monitors.canary import Canary, CanaryMonitor
@@ -65,6 +66,10 @@ class Builder:
     def store(self) -> Store:
         """Return the ledger."""
         return ledgers.store_of(self.settings, self.secrets)
+
+    def authority(self) -> Connect | None:
+        """Return how the kill log is asked from another event loop, None where it is ours alone."""
+        return ledgers.authority_of(self.settings, self.secrets)
 
     def engine(self, probe: Probe) -> PolicyEngine:
         """Return the policy engine; `probe` looks at each bundle before it decides anything."""
@@ -130,12 +135,13 @@ class Builder:
         limits = EgressLimits() if server.mcp is None else EgressLimits(MCP_CONNECTIONS)
         return EgressClient(_url(server), policy, limits)
 
-    def key_set(self, issuer: Issuer) -> KeySetClient:
+    def key_set(self, issuer: TokenIssuer) -> KeySetClient:
         """Return what fetches the keys of an issuer."""
         policy = AddressPolicy(allow_private=issuer.allow_private)
         ca_file = str(self.settings.path(issuer.ca_file)) if issuer.ca_file else None
         make = partial(KeySetClient, issuer.jwks_uri, policy, ca_file)
-        (made,) = _all([(f"identity.issuers: {issuer.issuer}: jwks_uri", make)])
+        block = "identity" if isinstance(issuer, Issuer) else "attach"
+        (made,) = _all([(f"{block}.issuers: {issuer.issuer}: jwks_uri", make)])
         return made
 
     def _check_origin(self, name: str) -> None:

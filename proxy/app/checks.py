@@ -8,7 +8,6 @@ import contextlib
 import errno
 import os
 import pwd
-from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,11 +15,13 @@ from typing import Literal
 
 from credentials.key_cache import KeyCache, KeysUnavailable
 from proxy.app.build import Builder
+from proxy.app.ledger_warnings import ledger_warnings
 from proxy.app.ledgers import usable
 from proxy.app.open_files import room_for
 from proxy.app.policies import CurrentCatalogue, PolicySource
 from proxy.app.secrets import Secrets
 from proxy.app.servers import bind
+from proxy.app.tiers import summary
 from proxy.config import Settings
 from proxy.config.identity import Issuer
 from proxy.config.settings import Address
@@ -52,12 +53,12 @@ async def examine(settings: Settings, environ: Mapping[str, str]) -> list[Findin
         *_identities(settings),
         *await _issuers(builder),
         *_users(settings),
-        await _store(builder),
+        *await _store(builder),
         *_listening(builder),
         *policy,
         *_adapters(builder),
         *await _servers(builder, catalogue),
-        *_hooked(catalogue),
+        *_tiers(builder.settings, catalogue),
     ]
 
 
@@ -114,11 +115,14 @@ def _is_us(user: str | None) -> bool:
         return False
 
 
-async def _store(builder: Builder) -> Finding:
+async def _store(builder: Builder) -> list[Finding]:
     try:
-        return Finding("ok", "store", await usable(builder.settings, builder.secrets))
+        usable_as = await usable(builder.settings, builder.secrets)
+        warned = await ledger_warnings(builder.settings, builder.secrets)
     except DetentError as error:
-        return Finding("error", "store", str(error).removeprefix("store: "))
+        return [Finding("error", "store", str(error).removeprefix("store: "))]
+    warnings = [Finding("warning", "store", message) for message in warned]
+    return [Finding("ok", "store", usable_as), *warnings]
 
 
 def _listening(builder: Builder) -> list[Finding]:
@@ -210,11 +214,10 @@ async def _server(builder: Builder, name: str, catalogue: Catalogue | None) -> l
     return [*_tools(name, definitions, reviewed), *_lenders(builder.settings, name, reviewed)]
 
 
-def _hooked(catalogue: Catalogue | None) -> list[Finding]:
-    """Tell which tools agents run themselves."""
-    own = Counter(one.server for one in catalogue.tools.values() if one.hooks) if catalogue else {}
-    message = "tools decided by hooks and run by the agent itself: no fence, no stop (tier C)"
-    return [Finding("ok", f"hooks.{name}", f"{count} {message}") for name, count in own.items()]
+def _tiers(settings: Settings, catalogue: Catalogue | None) -> list[Finding]:
+    """Tell what a kill promises, server by server."""
+    tools = catalogue.tools.values() if catalogue else ()
+    return [Finding("ok", f"tiers.{name}", message) for name, message in summary(tools, settings)]
 
 
 def _tools(

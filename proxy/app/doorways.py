@@ -1,11 +1,11 @@
 """The ports bound, each with its application: which names, pages and connections it takes."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.metadata import version
-from socket import socket
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -14,9 +14,17 @@ from starlette.types import ASGIApp
 from proxy.app.build import Builder
 from proxy.app.gateway import Gateway
 from proxy.app.identity import authorization_servers, operators_of, scopes_of_settings, sidecars_of
-from proxy.app.open_files import HEALTH_CONNECTIONS, OPERATORS_CONNECTIONS, room_for
+from proxy.app.listeners import Listeners
+from proxy.app.open_files import (
+    HEALTH_CONNECTIONS,
+    OPERATORS_CONNECTIONS,
+    attach_room,
+    room_for,
+)
+from proxy.app.scraping import scraped
 from proxy.app.secrets import Tls
-from proxy.app.servers import Port, Servers, authority, bind
+from proxy.app.servers import Port, Servers, Sockets, authority
+from proxy.app.tiers import tiers_of
 from proxy.config import Settings
 from proxy.config.settings import Address
 from proxy.errors import ConfigError
@@ -24,14 +32,15 @@ from proxy.ingress.agents import agents_app
 from proxy.ingress.attach import AttachPorts, attach_app
 from proxy.ingress.guard import GuardSettings, loopback_hosts
 from proxy.ingress.health import health_app
+from proxy.ingress.mcp_rounds import Seal
 from proxy.ingress.oauth import ProtectedResource
-from proxy.ingress.operator import OperatorPorts, operator_app
+from proxy.ingress.operator import OperatorPorts, operator_app, rendered
 from proxy.ingress.origins import NO_PAGES, Origins
 from proxy.ingress.protocol import ConnectionLimits
 from proxy.pipeline.run import Pipeline
+from proxy.process.siblings import Siblings
 
 ATTACH_BODY_BYTES = 4 * 1_048_576
-ATTACH_CONNECTIONS = 1_024
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,25 +51,29 @@ class Doorways:
     pipeline: Pipeline
     settings: Settings
     builder: Builder
+    siblings: Siblings | None = None
 
-    def bind(self) -> Servers:
-        """Bind all ports. Raises ConfigError; then none is bound."""
+    def bind(self, given: Listeners | None = None) -> Servers:
+        """Bind all ports, or take those that are bound already.
+
+        Raises ConfigError; then none is bound.
+        """
         listen, tls = self.settings.listen, self.builder.secrets.tls()
         with ExitStack() as unless_bound:
-            agents = unless_bound.enter_context(bind(listen.agents))
-            operators = unless_bound.enter_context(bind(listen.operators))
+            bound = given or Listeners.bind(listen)
+            unless_bound.callback(bound.close)
+            agents, *covered = bound.agents
+            operators, *others = bound.operators
             agents_door = self._agents(agents.getsockname()[1])
             operators_door = self._operators(operators.getsockname()[1])
-            attach = [unless_bound.enter_context(bind(one)) for one in (listen.attach,) if one]
-            health = [unless_bound.enter_context(bind(one)) for one in (listen.health,) if one]
             agents_limits = ConnectionLimits(room_for(listen.max_connections))
             operators_limits = ConnectionLimits(OPERATORS_CONNECTIONS)
             servers = Servers(
                 (
-                    Port(agents_door, agents, tls, agents_limits),
-                    Port(operators_door, operators, tls, operators_limits),
-                    *(self._attach(one, tls) for one in attach),
-                    *(self._health(one) for one in health),
+                    Port(agents_door, agents, tls, agents_limits, tuple(covered)),
+                    Port(operators_door, operators, tls, operators_limits, tuple(others)),
+                    *(self._attach(one, tls) for one in (bound.attach,) if one),
+                    *(self._health(one) for one in (bound.health,) if one),
                 )
             )
             unless_bound.pop_all()
@@ -73,6 +86,7 @@ class Doorways:
             jwks=self._jwks,
             version=version("detent"),
             resource=self._resource(),
+            seal=Seal(lambda: self.gateway.seal_key),
         )
 
     def _operators(self, port: int) -> ASGIApp:
@@ -84,13 +98,22 @@ class Doorways:
             metrics=parts.metrics,
             operators=operators_of(self.settings),
             reload=self.gateway.reload_policy,
-            hooked=parts.catalogue.hooked,
+            tiers=lambda: tiers_of(parts.catalogue.tools.values(), self.settings),
             findings=parts.resolver.irregularities,
             configured=lambda: scopes_of_settings(self.settings, parts.catalogue.names()),
+            scrape=self._scrape(),
         )
         return operator_app(ports, self._guard(self.settings.listen.operators, port))
 
-    def _attach(self, bound: socket, tls: Tls | None) -> Port:
+    def _scrape(self) -> Callable[[], Awaitable[bytes]] | None:
+        """Return what gives the metrics of all workers; None for a gateway of one process."""
+        if self.siblings is None:
+            return None
+        own = partial(rendered, self.gateway.parts.kill_switch, self.gateway.parts.metrics)
+        self.siblings.answer(own)
+        return partial(scraped, self.siblings, own)
+
+    def _attach(self, bound: Sockets, tls: Tls | None) -> Port:
         parts, address = self.gateway.parts, self.settings.listen.attach
         if parts.relay is None or address is None:
             raise ConfigError(("listen.attach: name the port",))
@@ -100,14 +123,16 @@ class Doorways:
             parts.kill_switch,
             parts.relay,
             self.gateway.archive,
+            parts.sidecars,
         )
-        guard = self._guard(address, bound.getsockname()[1])
+        guard = self._guard(address, bound[0].getsockname()[1])
         door = attach_app(ports, replace(guard, max_body_bytes=ATTACH_BODY_BYTES))
-        return Port(door, bound, tls, ConnectionLimits(ATTACH_CONNECTIONS))
+        limits = ConnectionLimits(attach_room(self.settings.listen.max_connections))
+        return Port(door, bound[0], tls, limits, bound[1:])
 
-    def _health(self, bound: socket) -> Port:
+    def _health(self, bound: Sockets) -> Port:
         limits = ConnectionLimits(HEALTH_CONNECTIONS)
-        return Port(health_app(self.pipeline.healthy), bound, limits=limits)
+        return Port(health_app(self.pipeline.healthy), bound[0], None, limits, bound[1:])
 
     def _resource(self) -> ProtectedResource | None:
         """Return who we are to OAuth clients; without issuers there is nobody to ask."""

@@ -4,16 +4,18 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol
 
 import httpx
 
 from proxy.app.policies import CurrentCatalogue, PolicySource
 from proxy.errors import PolicyError
+from proxy.ingress.attach_tokens import SidecarTokens
 from proxy.killswitch.effectiveness import EffectWatch
 from proxy.killswitch.inflight import InFlight
-from proxy.killswitch.keeper import LeaseKeeper
+from proxy.killswitch.lapse import Lapse
 from proxy.killswitch.relay import Relay
 from proxy.killswitch.switch import KillReport, KillSwitch
 from proxy.model.finding import Alert, Severity
@@ -32,20 +34,35 @@ from proxy.stores.base import Store
 from proxy.upstream.registry import Registry
 
 SETTLE_S = 2.0
+SEAL = "request-state"
 
 log = logging.getLogger(__name__)
+
+
+class Keeper(Protocol):
+    """Keeps the kill lease, on whatever thread."""
+
+    async def start(self) -> None:
+        """Get the first lease and keep it. Raises StoreUnavailable."""
+        ...
+
+    async def stop(self) -> None:
+        """Give it up."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything with a life of its own, and where policies come from.
 
-    `closing` ends what else holds connections: the keys of issuers.
+    `closing` ends what else holds connections: the keys of issuers. `sidecars` verifies the tokens
+    that sidecars have of issuers.
     """
 
     store: Store
     kill_switch: KillSwitch
-    keeper: LeaseKeeper
+    keeper: Keeper
+    lapse: Lapse
     effects: EffectWatch
     relay: Relay | None
     flights: InFlight
@@ -60,13 +77,20 @@ class Parts:
     source: PolicySource
     catalogue: CurrentCatalogue
     closing: tuple[Callable[[], Awaitable[None]], ...] = ()
+    sidecars: SidecarTokens = field(default_factory=SidecarTokens)
+
+
+# Begins what runs beside the calls, and returns what ends it.
+Beside = Callable[[], Callable[[], Awaitable[None]]]
 
 
 class Gateway:
     """Starts the parts in order and stops them in the reverse one."""
 
-    def __init__(self, parts: Parts, bundle: StagedBundle) -> None:
+    def __init__(self, parts: Parts, bundle: StagedBundle, beside: Beside | None = None) -> None:
         self.parts = parts
+        self._beside = beside
+        self.seal_key = b""  # of what clients carry; known before anything is served
         self._bundle = bundle
         self._reloading = asyncio.Lock()
         self._exits = contextlib.AsyncExitStack()
@@ -84,11 +108,14 @@ class Gateway:
             undo.push_async_callback(self.stop)
             await parts.store.open()
             self._exits.push_async_callback(parts.store.close)
+            self.seal_key = await parts.store.shared_key(SEAL)
             await self._list_open_intents()
             await parts.kill_switch.start()
             self._exits.push_async_callback(parts.kill_switch.stop)
             await parts.keeper.start()
             self._exits.push_async_callback(parts.keeper.stop)
+            lapsing = asyncio.create_task(parts.lapse.watch())
+            self._exits.callback(lapsing.cancel)
             await parts.engine.start(self._bundle)
             self._exits.push_async_callback(parts.engine.stop)
             parts.metrics.policy_loaded(self._bundle.revision)
@@ -97,6 +124,8 @@ class Gateway:
             parts.registry.changed = self._note_tools
             self._exits.push_async_callback(parts.registry.stop)
             await parts.registry.start()
+            if self._beside is not None:
+                self._exits.push_async_callback(self._beside())
             undo.pop_all()
 
     async def drain(self, drain_s: float) -> None:
@@ -152,10 +181,10 @@ class Gateway:
         bundle = self._bundle
         return bundle.revision, await asyncio.to_thread(pack, bundle.directory)
 
-    async def halt(self, actor: str, reason: str) -> KillReport:
+    async def halt(self, actor: str, reason: str, order_id: str = "") -> KillReport:
         """Kill everything: SIGUSR1 and the last resort of a terminal."""
         self.parts.metrics.killed(ScopeKind.GLOBAL)
-        return await self.parts.kill_switch.kill((GLOBAL,), actor, reason)
+        return await self.parts.kill_switch.kill((GLOBAL,), actor, reason, order_id)
 
     async def _landed(self, within_s: float) -> bool:
         """Wait until no call is in flight; return whether that is so."""

@@ -1,12 +1,16 @@
 """Who may speak to us, from the settings: static principals, operators, issuers of tokens."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 
 from credentials.agent_token import NO_TYPE, TrustedIssuer
 from credentials.key_cache import KeyCache
 from proxy.config import Settings
-from proxy.config.identity import Agent, Claims, Issuer, Subject
+from proxy.config.attach import SidecarIssuer
+from proxy.config.identity import Agent, Claims, Issuer, Subject, TokenIssuer
 from proxy.egress.key_set import KeySetClient
+from proxy.errors import ConfigError
+from proxy.ingress.attach_tokens import SidecarIssuer as TrustedSidecars
+from proxy.ingress.attach_tokens import SidecarTokens
 from proxy.model.kill import Scope, ScopeKind
 from proxy.model.session import Operator, Principal
 from proxy.model.sidecar import Sidecar
@@ -51,7 +55,7 @@ def scopes_of_settings(settings: Settings, tools: Iterable[str]) -> frozenset[Sc
 
 
 def identities_of(
-    settings: Settings, key_set: Callable[[Issuer], KeySetClient]
+    settings: Settings, key_set: Callable[[TokenIssuer], KeySetClient]
 ) -> tuple[Identities, tuple[KeySetClient, ...]]:
     """Return what verifies tokens of the issuers, and the clients it fetches their keys with."""
     identity = settings.identity
@@ -69,8 +73,32 @@ def authorization_servers(settings: Settings) -> tuple[str, ...]:
     return tuple(one.issuer for one in settings.identity.issuers if one.authorization_server)
 
 
-def _trusted(issuer: Issuer, client: KeySetClient, settings: Settings) -> Trusted:
-    rules = TrustedIssuer(
+def sidecar_tokens_of(
+    settings: Settings, key_set: Callable[[TokenIssuer], KeySetClient]
+) -> tuple[SidecarTokens, tuple[Callable[[], Awaitable[None]], ...]]:
+    """Return what verifies sidecars' tokens of issuers, and what gives up and closes it.
+
+    Raises ConfigError when a token could be both an agent's and a sidecar's.
+    """
+    issuers = settings.attach.issuers
+    agents = {(one.issuer, name) for one in settings.identity.issuers for name in one.audience}
+    if any((one.issuer, name) in agents for one in issuers for name in one.audience):
+        cure = "give sidecars' tokens an audience of their own, such as detent-attach"
+        raise ConfigError((f"attach.issuers: an audience of agents' tokens; {cure}",))
+    clients = tuple(key_set(one) for one in issuers)
+    tokens = SidecarTokens(
+        _trusted_sidecars(one, client) for one, client in zip(issuers, clients, strict=True)
+    )
+    return tokens, (tokens.close, *(client.close for client in clients))
+
+
+def _trusted_sidecars(issuer: SidecarIssuer, client: KeySetClient) -> TrustedSidecars:
+    subjects = {one.sub: Sidecar(one.name, frozenset(one.agents)) for one in issuer.subjects}
+    return TrustedSidecars(_rules(issuer), KeyCache(client.fetch), subjects)
+
+
+def _rules(issuer: TokenIssuer) -> TrustedIssuer:
+    return TrustedIssuer(
         issuer=issuer.issuer,
         audiences=frozenset(issuer.audience),
         algorithms=frozenset(issuer.algorithms),
@@ -78,9 +106,12 @@ def _trusted(issuer: Issuer, client: KeySetClient, settings: Settings) -> Truste
         leeway_s=issuer.leeway,
         max_lifetime_s=issuer.max_lifetime,
     )
+
+
+def _trusted(issuer: Issuer, client: KeySetClient, settings: Settings) -> Trusted:
     subjects = {one.sub: _principal(one, settings) for one in issuer.subjects}
     claims = _claim_rule(issuer.claims, settings) if issuer.claims else None
-    return Trusted(rules, KeyCache(client.fetch), subjects, claims)
+    return Trusted(_rules(issuer), KeyCache(client.fetch), subjects, claims)
 
 
 def _principal(one: Agent | Subject, settings: Settings) -> Principal:

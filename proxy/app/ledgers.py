@@ -2,21 +2,24 @@
 
 import asyncio
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 
 from credentials.base import BrokerMisconfigured
 from credentials.secret_source import SecretSource
-from proxy.app.attached import gateway_of
+from proxy.app.attached import gateway_of, gateways_of
 from proxy.app.secrets import Secrets
 from proxy.config import Settings
 from proxy.errors import ConfigError, SchemaNewer, StoreUnavailable
+from proxy.killswitch.lease_thread import Connect
 from proxy.stores.base import Store
-from proxy.stores.postgres import Address, PostgresStore
+from proxy.stores.postgres import Address, PostgresStore, ServerAuthority
 from proxy.stores.postgres import schema as postgres_schema
 from proxy.stores.postgres.address import SCHEMES, no_password
-from proxy.stores.remote import RemoteStore
+from proxy.stores.remote import GatewayAuthority, RemoteStore
+from proxy.stores.remote.gateway import Gateway
 from proxy.stores.schema_state import SchemaState
 from proxy.stores.sqlite import SqliteStore
 from proxy.stores.sqlite import schema as sqlite_schema
@@ -25,6 +28,15 @@ from proxy.stores.sqlite import schema as sqlite_schema
 def store_of(settings: Settings, secrets: Secrets) -> Store:
     """Return the ledger, not yet open. Raises ConfigError."""
     return STORES[_scheme(settings)](settings, secrets)
+
+
+def authority_of(settings: Settings, secrets: Secrets) -> Connect | None:
+    """Return how the kill log is asked from another event loop; None for one that is ours alone.
+
+    Raises ConfigError.
+    """
+    make = AUTHORITIES.get(_scheme(settings))
+    return make(settings, secrets) if make else None
 
 
 def address_of(settings: Settings, secrets: Secrets) -> Address | None:
@@ -126,9 +138,32 @@ def _attached(settings: Settings, secrets: Secrets) -> Store:
     return RemoteStore(gateway_of(settings, secrets), settings.halt_file.with_suffix(".outcomes"))
 
 
+def _server_authority(settings: Settings, secrets: Secrets) -> Connect:
+    return partial(ServerAuthority, _address(settings, secrets))
+
+
+def _gateway_authority(settings: Settings, secrets: Secrets) -> Connect:
+    return partial(_asking, gateways_of(settings, secrets))
+
+
+@asynccontextmanager
+async def _asking(make: Callable[[], Gateway]) -> AsyncIterator[GatewayAuthority]:
+    gateway = make()
+    try:
+        yield GatewayAuthority(gateway)
+    finally:
+        await gateway.close()
+
+
 STORES: dict[str, Callable[[Settings, Secrets], Store]] = {
     "attached": _attached,
     "postgres": _postgres,
     "postgresql": _postgres,
     "sqlite": _sqlite,
+}
+
+AUTHORITIES: dict[str, Callable[[Settings, Secrets], Connect]] = {
+    "attached": _gateway_authority,
+    "postgres": _server_authority,
+    "postgresql": _server_authority,
 }

@@ -4,6 +4,7 @@ import resource
 
 OPERATORS_CONNECTIONS = 100
 HEALTH_CONNECTIONS = 50
+ATTACH_CONNECTIONS = 10_240  # two of each of 5,000 sidecars, and some for their calls
 OTHER_FILES = 500  # ledger, policy engine, servers, alerts, probes
 
 
@@ -20,3 +21,8 @@ def room_for(connections: int) -> int:
     soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return max(1, soft - others)
+
+
+def attach_room(agents: int) -> int:
+    """Return how many connections of sidecars there can be beside those of so many agents."""
+    return max(1, room_for(agents + ATTACH_CONNECTIONS) - agents)

@@ -46,10 +46,6 @@ class CurrentCatalogue:
         """Return `server/tool` of every tool."""
         return [entry.resource_id for entry in self._catalogue.tools.values()]
 
-    def hooked(self) -> frozenset[str]:
-        """Return `server/tool` of every tool that agents run themselves (tier C)."""
-        return frozenset(one.resource_id for one in self._catalogue.tools.values() if one.hooks)
-
     def of_server(self, server: str) -> list[ToolManifest]:
         """Return one server's manifests."""
         return [entry for entry in self._catalogue.tools.values() if entry.server == server]

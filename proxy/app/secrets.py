@@ -1,6 +1,7 @@
 """Secrets named in the settings: from private files or the environment, never from the YAML."""
 
 import ssl
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +27,7 @@ class Secrets:
     """Opens secrets. `learn` is told each secret's place and value before anybody else gets it.
 
     That is how logs mask it and results are searched for it. A file that changes later is told
-    again.
+    again, by whichever thread reads it first.
     """
 
     def __init__(
@@ -38,11 +39,12 @@ class Secrets:
         self._settings = settings
         self._environ = dict(environ)
         self._learn = learn
+        self._telling = threading.Lock()
 
     def open(self, named: SecretSetting, what: str) -> SecretSource:
         """Return the source of a secret that is there. Raises ConfigError."""
         try:
-            source = _Told(self._source(named), partial(self._learn, what))
+            source = _Told(self._source(named), partial(self._tell, what))
             source.read()
         except BrokerMisconfigured as error:
             raise ConfigError((f"{what}: {error}",)) from None
@@ -69,6 +71,10 @@ class Secrets:
             cure = "give a PEM chain and its own key, unencrypted"
             raise ConfigError((f"listen.tls_cert: {tls.cert.name} ({why}); {cure}",)) from None
         return tls
+
+    def _tell(self, what: str, secret: str) -> None:
+        with self._telling:
+            self._learn(what, secret)
 
     def _source(self, named: SecretSetting) -> SecretSource:
         if named.file is not None:

@@ -14,6 +14,7 @@ import uvicorn
 from proxy.app.secrets import Tls
 from proxy.config.settings import Address
 from proxy.errors import ConfigError
+from proxy.ingress.cover import Cover
 from proxy.ingress.handshakes import TlsListener
 from proxy.ingress.protocol import DEFAULT_LIMITS, ConnectionLimits, GuardedProtocol
 
@@ -31,14 +32,21 @@ ASGIApp = Callable[
 ]
 
 
+Sockets = tuple[socket.socket, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One port: the app it serves, its bound socket, its TLS files if it has them, its bounds."""
+    """One port: the app it serves, its bound socket, its TLS files if it has them, its bounds.
+
+    `covered` are the sockets of other workers.
+    """
 
     app: ASGIApp
     socket: socket.socket
     tls: Tls | None = None
     limits: ConnectionLimits = DEFAULT_LIMITS
+    covered: Sockets = ()
 
     @property
     def address(self) -> str:
@@ -52,34 +60,76 @@ class Port:
 
 
 class QuietServer(uvicorn.Server):
-    """A uvicorn server that leaves signals to us."""
+    """A uvicorn server that leaves signals to us, and looks after the sockets of other workers."""
+
+    def __init__(self, config: uvicorn.Config, covered: Sockets = ()) -> None:
+        super().__init__(config)
+        self._covered = covered
+        self._covers: list[Cover] = []
+        self._taking: set[asyncio.Task[Any]] = set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Take no signal: there are two servers and one process."""
         yield
 
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to accept on sockets that are bound."""
+        await super().startup(sockets)
+        self.cover(self._take)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, and close what is open."""
+        self.leave_covered()
+        await super().shutdown(sockets)
+
+    def cover(self, take: Callable[[socket.socket], None]) -> None:
+        """Begin to look after the sockets of others."""
+        self._covers = [Cover(one, take) for one in self._covered]
+        for cover in self._covers:
+            cover.start()
+
+    def leave_covered(self) -> None:
+        """Leave them to the others."""
+        for cover in self._covers:
+            cover.close()
+        self._covers = []
+
+    def protocol(self) -> Callable[[], asyncio.Protocol]:
+        """Return what makes a connection of this server."""
+        return partial(
+            cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class),
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+
+    def _take(self, accepted: socket.socket) -> None:
+        """Serve a connection that was accepted elsewhere."""
+        task = asyncio.create_task(self._connect(accepted))
+        self._taking.add(task)
+        task.add_done_callback(self._taking.discard)
+
+    async def _connect(self, accepted: socket.socket) -> None:
+        with contextlib.suppress(OSError):  # it has gone again
+            loop = asyncio.get_running_loop()
+            await loop.connect_accepted_socket(self.protocol(), accepted)
+
 
 class TlsServer(QuietServer):
     """Such a server that bounds handshakes too."""
 
-    def __init__(self, config: uvicorn.Config, limits: ConnectionLimits) -> None:
-        super().__init__(config)
-        self._limits = limits
+    def __init__(self, config: uvicorn.Config, port: Port) -> None:
+        super().__init__(config, port.covered)
+        self._limits = port.limits
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to accept on sockets that are bound."""
         await self.lifespan.startup()
         context = cast("ssl.SSLContext", self.config.ssl)
-        state = self.server_state
-        protocol = partial(
-            cast("Callable[..., asyncio.Protocol]", self.config.http_protocol_class),
-            config=self.config,
-            server_state=state,
-            app_state=self.lifespan.state,
-        )
+        state, limits = self.server_state, self._limits
         listeners = [
-            TlsListener(bound, context, protocol, self._limits, lambda: len(state.connections))
+            TlsListener(bound, context, self.protocol(), limits, lambda: len(state.connections))
             for bound in sockets or []
         ]
         for listener in listeners:
@@ -87,6 +137,7 @@ class TlsServer(QuietServer):
         # All that a server is asked for here is `close` and `wait_closed`.
         self.servers = cast("list[asyncio.base_events.Server]", listeners)
         self.started = True
+        self.cover(listeners[0].take)
 
 
 class Servers:
@@ -126,10 +177,16 @@ class Servers:
         """Stop accepting, give answers under way two seconds to leave, close."""
         await self._end(return_exceptions=False)
 
+    def leave_covered(self) -> None:
+        """Leave to other workers what was meant for them."""
+        for server in self._servers:
+            server.leave_covered()
+
     def close(self) -> None:
         """Let go of the addresses, also of those that were never served."""
         for port in self._ports:
-            port.socket.close()
+            for one in (port.socket, *port.covered):
+                one.close()
 
     async def _end(self, *, return_exceptions: bool) -> None:
         for server in self._servers:
@@ -161,7 +218,8 @@ def bind(address: Address) -> socket.socket:
 
 
 def _server(port: Port) -> QuietServer:
-    return TlsServer(_config(port), port.limits) if port.tls else QuietServer(_config(port))
+    config = _config(port)
+    return TlsServer(config, port) if port.tls else QuietServer(config, port.covered)
 
 
 def _config(port: Port) -> uvicorn.Config:

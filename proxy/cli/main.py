@@ -24,6 +24,8 @@ COMMANDS: dict[str, str] = {
     "policy": "proxy.cli.policy",
     "serve": "proxy.cli.serve",
     "sessions": "proxy.cli.kill",
+    "settle": "proxy.cli.settle",
+    "stuck": "proxy.cli.settle",
     "token": "proxy.cli.token",
     "tools": "proxy.cli.tools",
 }

@@ -18,8 +18,8 @@ config_option = click.option(
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON for machines.")
 
 
-def settings_of(config: Path, attach: str | None = None) -> Settings:
-    """Load the settings of a command, attached to that gateway. Raises ConfigError."""
-    if attach is None:
-        return load_settings(config, os.environ)
-    return load_settings(config, {**os.environ, "DETENT_ATTACH__URL": attach})
+def settings_of(config: Path, attach: str | None = None, workers: int | None = None) -> Settings:
+    """Load the settings of a command, with what its options override. Raises ConfigError."""
+    given = {"DETENT_ATTACH__URL": attach, "DETENT_WORKERS": workers}
+    overrides = {name: str(value) for name, value in given.items() if value is not None}
+    return load_settings(config, {**os.environ, **overrides})

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,13 @@ from proxy.app.assemble import Assembled, assemble
 from proxy.app.attached import AttachedPolicy, gateway_of
 from proxy.app.gateway import Gateway
 from proxy.app.secrets import Secrets
+from proxy.cli.crew import Place, announce, enter_crew
 from proxy.cli.options import config_option, settings_of
 from proxy.config import Settings
 from proxy.errors import PolicyError
 from proxy.observability.logs import configure
 from proxy.observability.masking import Masker
+from proxy.process.worker import take_signals
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -28,24 +31,34 @@ LEVELS = ("debug", "info", "warning", "error", "critical")
 @click.command()
 @config_option
 @click.option("--attach", metavar="URL", help="Be the sidecar of the gateway at this attach port.")
+@click.option(
+    "--workers", type=click.IntRange(1, 64), help="Processes that serve; PostgreSQL only."
+)
 @click.option("--log-level", type=click.Choice(LEVELS), default="info", show_default=True)
-def serve(config: Path, attach: str | None, log_level: str) -> None:
+def serve(config: Path, attach: str | None, workers: int | None, log_level: str) -> None:
     """Serve agents and operators until SIGTERM.
 
     SIGTERM drains; SIGUSR1 kills everything; SIGHUP reloads the policy. Attached to a gateway,
-    ledger, policy and kill switch are the gateway's.
+    ledger, policy and kill switch are the gateway's. Workers are whole gateways on the same ports.
     """
-    settings = settings_of(config, attach)
-    uvloop.run(_serve(settings, log_level))
+    settings = settings_of(config, attach, workers)
+    if settings.workers == 1:
+        uvloop.run(_serve(settings, log_level))
+        return
+    configure(log_level, sys.stderr, Masker())
+    place = enter_crew(settings)
+    if isinstance(place, int):
+        sys.exit(place)
+    uvloop.run(_serve(settings, log_level, place))
 
 
-async def _serve(settings: Settings, log_level: str) -> None:
+async def _serve(settings: Settings, log_level: str, place: Place | None = None) -> None:
     masker = Masker()
-    configure(log_level, sys.stderr, masker)
+    configure(log_level, sys.stderr, masker, place.worker.number if place else None)
     if settings.attach.url:
         await _serve_attached(settings, masker)
     else:
-        await _serve_assembled(assemble(settings, dict(os.environ), masker))
+        await _serve_assembled(assemble(settings, dict(os.environ), masker), place)
 
 
 async def _serve_attached(settings: Settings, masker: Masker) -> None:
@@ -63,33 +76,35 @@ async def _serve_attached(settings: Settings, masker: Masker) -> None:
         await _serve_assembled(assembled)
 
 
-async def _serve_assembled(assembled: Assembled) -> None:
+async def _serve_assembled(assembled: Assembled, place: Place | None = None) -> None:
     try:
-        await _run(assembled)
+        await _run(assembled, place)
     finally:
         assembled.cleanup()
 
 
-async def _run(built: Assembled) -> None:
+async def _run(built: Assembled, place: Place | None) -> None:
     gateway = built.gateway
     async with contextlib.AsyncExitStack() as exits:
         exits.push_async_callback(gateway.stop)
-        servers = built.bind()
+        servers = built.bind(place.listeners, place.worker.siblings) if place else built.bind()
         exits.callback(servers.close)
         signals = Signals(gateway)
+        if place:
+            place.worker.hear(signals.halt)
+        take_signals()
         exits.push_async_callback(signals.finished)
         if not await signals.unless_stopped(gateway.start()):
             return
         signals.started.set()
         await servers.start()
         exits.push_async_callback(servers.stop)
-        agents, operators, *others = servers.urls
-        listen = built.settings.listen
-        named = (("attach", listen.attach), ("health", listen.health))
-        for name, url in zip((name for name, address in named if address), others, strict=True):
-            click.echo(f"{name} on {url}", err=True)
-        click.echo(f"agents on {agents}, operators on {operators}", err=True)
+        if place:
+            place.worker.serves()
+        else:
+            announce(built.settings, servers.urls)
         await signals.stop.wait()
+        servers.leave_covered()
         await gateway.drain(built.settings.drain)
 
 
@@ -130,6 +145,10 @@ class Signals:
                 task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def halt(self, order_id: str) -> None:
+        """Kill everything, under an order that all workers get."""
+        self._later(partial(self._halt, order_id))
+
     def _later(self, work: Callable[[], Awaitable[None]]) -> None:
         task = asyncio.get_running_loop().create_task(self._once_started(work))
         self._tasks.add(task)
@@ -139,8 +158,8 @@ class Signals:
         await self.started.wait()
         await work()
 
-    async def _halt(self) -> None:
-        await self._gateway.halt("signal", "SIGUSR1")
+    async def _halt(self, order_id: str = "") -> None:
+        await self._gateway.halt("signal", "SIGUSR1", order_id)
 
     async def _reload(self) -> None:
         with contextlib.suppress(PolicyError):  # told by an alert and in the log

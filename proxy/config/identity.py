@@ -68,8 +68,8 @@ class Claims(Block):
         return self
 
 
-class Issuer(Block):
-    """An issuer of agents' tokens: OIDC, Kubernetes service accounts, SPIFFE JWT-SVID."""
+class TokenIssuer(Block):
+    """An issuer of tokens, what they have to be, and where its keys are."""
 
     issuer: Text = Field(description="its `iss`, exactly")
     audience: OneOrMore = Field(description="our name in its tokens, exactly one of these")
@@ -84,6 +84,11 @@ class Issuer(Block):
     max_lifetime: Duration = Field(default=86_400.0, gt=0, description="seconds from now")
     allow_private: bool = Field(default=False, description="jwks_uri may be loopback or private")
     ca_file: Path | None = Field(default=None, description="PEM of the CA that jwks_uri trusts")
+
+
+class Issuer(TokenIssuer):
+    """An issuer of agents' tokens: OIDC, Kubernetes service accounts, SPIFFE JWT-SVID."""
+
     authorization_server: bool = Field(default=True, description="tell MCP clients to ask it")
     subjects: tuple[Subject, ...] = ()
     claims: Claims | None = None

@@ -226,6 +226,9 @@ class Settings(Block):
         default="sqlite:///var/detent.db", pattern=r"^(sqlite:///|postgres(ql)?://).+$"
     )
     store_password: SecretSource | None = Field(default=None, description="of a PostgreSQL store")
+    workers: int = Field(
+        default=1, ge=1, le=64, description="processes that serve together, on a PostgreSQL store"
+    )
     listen: Listen = Listen()
     policy: Policy = Policy()
     identity: Identity = Identity()
@@ -253,6 +256,17 @@ class Settings(Block):
         if self.identity.issuers and self.listen.public_url is None:
             raise ValueError(
                 "identity.issuers needs listen.public_url, such as https://detent.acme"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _workers_share_a_ledger(self) -> Self:
+        if self.workers > 1 and self.attach.url is not None:
+            raise ValueError("a sidecar is one process; leave `workers` out, or at 1")
+        if self.workers > 1 and self.store.startswith("sqlite:"):
+            raise ValueError(
+                "more than one of `workers` need a ledger they can share, and a SQLite file is "
+                "one process's alone; set store: postgresql://…, or workers: 1"
             )
         return self
 

@@ -18,6 +18,7 @@ from proxy.ingress.guard import Guard, GuardSettings
 from proxy.ingress.hooks import HooksDoor
 from proxy.ingress.http import HttpDoor
 from proxy.ingress.mcp import McpDoor
+from proxy.ingress.mcp_rounds import Seal
 from proxy.ingress.oauth import (
     METADATA_ROUTES,
     Challenged,
@@ -49,15 +50,17 @@ def agents_app(
     jwks: Callable[[], Mapping[str, Any]],
     version: str,
     resource: ProtectedResource | None = None,
+    seal: Seal | None = None,
 ) -> ASGIApp:
     """Return the application of the agents' port, guard and problems around it.
 
     `jwks` gives the public keys of call tokens (RFC 7517) at every request; `version` is what MCP
-    clients are told. With a `resource` the port is an OAuth protected resource.
+    clients are told. With a `resource` the port is an OAuth protected resource. `seal` closes what
+    MCP clients carry; without one nobody but this process can open it.
     """
     api = agents_api(gate, jwks)
     routes = ROUTES
-    mcp: ASGIApp = McpDoor(gate, version)
+    mcp: ASGIApp = McpDoor(gate, version, seal=seal)
     if resource is not None:
         api.include_router(metadata_router(resource))
         routes = ROUTES | METADATA_ROUTES

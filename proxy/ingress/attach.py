@@ -9,7 +9,8 @@
 | `POST /attach/v1/store/{method}` | one method of the ledger, for the sidecar's own agents |
 | `GET /attach/v1/bundle` | the policy in force, by its revision as ETag |
 
-Every sidecar has a token of its own; those of agents and operators mean nothing here.
+Every sidecar has a token of its own, or shows one of an issuer, made for this port alone; those of
+agents and operators mean nothing here.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -25,12 +26,15 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proxy.errors import BadRequest, Refused
 from proxy.ingress.attach_rights import Rights
+from proxy.ingress.attach_tokens import SidecarTokens
 from proxy.ingress.guard import Guard, GuardSettings
 from proxy.ingress.problems import LastResort
 from proxy.ingress.wire import JSON, bearer, header, read_body, respond
 from proxy.killswitch.relay import Relay
 from proxy.killswitch.switch import KillSwitch
+from proxy.model.finding import Alert
 from proxy.model.lease import Grant, Renewal
+from proxy.model.ledger import Reservation
 from proxy.model.sidecar import Sidecar
 from proxy.model.token import TokenKind, kind_of_token, token_sha256
 from proxy.stores.base import Store
@@ -54,13 +58,14 @@ _RENEWAL = TypeAdapter(Renewal)
 _GRANT = TypeAdapter(Grant)
 _ACKNOWLEDGED = TypeAdapter(tuple[str, int])
 _LEFT = TypeAdapter(tuple[str])
-_NOT_AUTHENTICATED = "Send a sidecar's token: Authorization: Bearer dtx_…"
+_NOT_AUTHENTICATED = "Send a sidecar's token: Authorization: Bearer dtx_…, or its issuer's."
 
 
 @dataclass(frozen=True, slots=True)
 class AttachPorts:
     """What the port works on. `sidecars` maps the SHA-256 (hex) of a token to its sidecar.
 
+    `tokens` verifies those of issuers.
     `bundle` returns the revision of the policy in force and its archive.
     """
 
@@ -69,6 +74,7 @@ class AttachPorts:
     kill_switch: KillSwitch
     relay: Relay
     bundle: Callable[[], Awaitable[tuple[str, bytes]]]
+    tokens: SidecarTokens = field(default_factory=SidecarTokens)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,17 +99,19 @@ class AttachDoor:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises BadRequest, Refused, StoreUnavailable."""
-        sidecar = self._sidecar(scope)
+        sidecar = await self._sidecar(scope)
         body = await read_body(receive)
         answer = await self._answer(sidecar, scope, body)
         await respond(send, answer.status, answer.body, answer.headers)
 
-    def _sidecar(self, scope: Scope) -> Sidecar:
+    async def _sidecar(self, scope: Scope) -> Sidecar:
         token = ""
         with suppress(Refused):
             token = bearer(scope)
-        is_ours = kind_of_token(token) is TokenKind.SIDECAR
-        sidecar = self._ports.sidecars.get(token_sha256(token)) if is_ours else None
+        if kind_of_token(token) is TokenKind.SIDECAR:
+            sidecar = self._ports.sidecars.get(token_sha256(token))
+        else:
+            sidecar = await self._ports.tokens.sidecar(token)
         if sidecar is None:
             log.warning("sidecar refused", extra={"path": scope["path"]})
             raise Refused.because("not-authenticated", _NOT_AUTHENTICATED)
@@ -165,8 +173,29 @@ class AttachDoor:
         arguments = operation.unpack(body)
         rights = Rights(sidecar, self._ports.store)
         await rights.check(method, arguments)
+        if method in _NAMED:
+            arguments = (_NAMED[method](sidecar, *arguments),)
         result = await getattr(self._ports.store, method)(*arguments)
         return Answer(operation.result.dump_json(rights.shown(result)))
+
+
+def _carried(sidecar: Sidecar, asked: Reservation) -> Reservation:
+    """Say who carries a call that is reserved here: a holder whose name no other can take."""
+    intent = replace(asked.intent, holder=_name(sidecar, asked.intent.holder))
+    return replace(asked, intent=intent)
+
+
+def _told_by(sidecar: Sidecar, alert: Alert) -> Alert:
+    """Say who tells what is about no agent: it would read as the gateway's own word."""
+    if alert.tenant:
+        return alert
+    return replace(alert, message=f"sidecar {sidecar.name}: {alert.message}")
+
+
+_NAMED: dict[str, Callable[..., Reservation | Alert]] = {
+    "enqueue_alert": _told_by,
+    "reserve": _carried,
+}
 
 
 def _name(sidecar: Sidecar, holder: str) -> str:

@@ -137,8 +137,10 @@ async def _binding(rights: Rights, arguments: tuple[Any, ...]) -> None:
 
 
 async def _alert(rights: Rights, arguments: tuple[Any, ...]) -> None:
+    """Check whom an alert is about: one of its agents, or nobody, which is the sidecar itself."""
     alert: Alert = arguments[0]
-    rights.require(alert.tenant, alert.agent)
+    if (alert.tenant, alert.agent, alert.session_id) != ("", "", ""):
+        rights.require(alert.tenant, alert.agent)
 
 
 _CHECKS: dict[str, Check] = {

@@ -78,9 +78,10 @@ class TlsListener:
                 self._resuming = loop.call_later(PAUSE_S, self._listen)
                 return
             accepted.setblocking(False)
-            self._begin(accepted)
+            self.take(accepted)
 
-    def _begin(self, accepted: socket.socket) -> None:
+    def take(self, accepted: socket.socket) -> None:
+        """Agree on TLS with whoever was accepted, here or elsewhere."""
         if len(self._pending) >= max(ALWAYS, self._limits.connections - self._held()):
             dropped = secrets.choice(tuple(self._pending))
             self._pending.discard(dropped)

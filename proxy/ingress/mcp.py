@@ -30,6 +30,7 @@ from proxy.ingress.mcp_envelope import (
     names_stateless,
 )
 from proxy.ingress.mcp_parked import ParkedCalls
+from proxy.ingress.mcp_rounds import Seal, own_seal
 from proxy.ingress.mcp_sessions import SessionLimits
 from proxy.ingress.mcp_stateful import StatefulEra
 from proxy.ingress.mcp_stateless import StatelessEra
@@ -45,13 +46,24 @@ _VERSION_FORM = re.compile(r"[0-9A-Za-z.-]{1,32}")
 
 
 class McpDoor:
-    """Plain ASGI application for the MCP endpoints. `version` is the gateway's own."""
+    """Plain ASGI application for the MCP endpoints.
 
-    def __init__(self, gate: Gate, version: str, limits: SessionLimits | None = None) -> None:
+    `version` is the gateway's own; `seal` closes what clients carry between two rounds of a call.
+    """
+
+    def __init__(
+        self,
+        gate: Gate,
+        version: str,
+        limits: SessionLimits | None = None,
+        seal: Seal | None = None,
+    ) -> None:
         server_info = {"name": "detent", "version": version}
         self._gate = gate
         self._stateful = StatefulEra(gate, server_info, limits or SessionLimits())
-        self._stateless = StatelessEra(gate, {SERVER_INFO_KEY: server_info}, ParkedCalls())
+        self._stateless = StatelessEra(
+            gate, {SERVER_INFO_KEY: server_info}, ParkedCalls(), seal or own_seal()
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Authenticate, then serve by HTTP method; refusals are JSON-RPC errors."""

@@ -18,7 +18,7 @@ from proxy.ingress.jsonrpc import (
 from proxy.ingress.mcp_aggregate import joined_params
 from proxy.ingress.mcp_calls import Exchange, call_of
 from proxy.ingress.mcp_envelope import SUBSCRIPTION_KEY
-from proxy.ingress.streams import EventStream, event
+from proxy.ingress.streams import EventStream, event, let_go
 from proxy.ingress.wire import accepts
 from proxy.model.json_text import object_of, texts_of
 from proxy.model.ledger import Outcome
@@ -60,7 +60,11 @@ class Listening:
         if not accepts(exchange.scope, "text/event-stream"):
             raise BadRequest("not-acceptable", "Accept text/event-stream.", 406)
         session = new_id("lsn")
-        with self._gate.stream(exchange.caller) as closing, self._counted(exchange):
+        with (
+            self._gate.stream(exchange.caller) as closing,
+            let_go(closing, exchange.scope),
+            self._counted(exchange),
+        ):
             try:
                 honoured = await self._honoured(exchange, message, wanted, session)
                 async with self._gate.watch(exchange.server, session) as heard:

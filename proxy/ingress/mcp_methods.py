@@ -9,6 +9,7 @@ from proxy.ingress.mcp_aggregate import LISTS, joined_result, offering
 from proxy.ingress.mcp_calls import Exchange, call_of
 from proxy.ingress.mcp_lists import check_first_page, list_tools, merged_list
 from proxy.ingress.mcp_results import Stamp, method_reply, tool_reply
+from proxy.ingress.wire import hang_up_soon
 from proxy.model.call import TOOLS_CALL, ToolCall
 from proxy.model.mcp import RpcReply
 from proxy.model.step import Answer
@@ -46,6 +47,8 @@ class Methods:
 
     def reply(self, exchange: Exchange, call: ToolCall, answer: Answer) -> RpcReply:
         """Return an answer in the form of the era and the endpoint."""
+        if any(one.id == "killed" for one in answer.reasons):
+            hang_up_soon(exchange.scope)
         if exchange.server is None and answer.result is not None and not answer.is_rpc_error:
             joined = joined_result(call.method, call.server, answer.result)
             answer = replace(answer, result=joined)

@@ -2,12 +2,14 @@
 
 The state is opaque to the client and sealed: HMAC-SHA256 over what the next round has to know,
 bound to the principal, its session, the request and a time. A state that was changed, is too old,
-or belongs to somebody or something else opens nothing.
+or belongs to somebody or something else opens nothing. Replicas share the key, so any of them goes
+on with a call whose tool keeps nothing between two rounds.
 """
 
 import hashlib
 import hmac
 import json
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -39,13 +41,16 @@ class Carried:
 
 
 class Seal:
-    """Seals and opens states. `key` has 32 random bytes; `clock` gives seconds."""
+    """Seals and opens states.
+
+    `key` gives the 32 random bytes that replicas share, `clock` seconds as they all count them.
+    """
 
     def __init__(
         self,
-        key: bytes,
+        key: Callable[[], bytes],
         lifetime_s: float = LIFETIME_S,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._key = key
         self._lifetime_s = lifetime_s
@@ -76,12 +81,18 @@ class Seal:
         principal = caller.principal
         owner = [principal.tenant, principal.agent, caller.session.id, call.request_sha256]
         bound = json.dumps(owner).encode()
-        return hmac.digest(self._key, bound + b"\0" + payload, hashlib.sha256)
+        return hmac.digest(self._key(), bound + b"\0" + payload, hashlib.sha256)
+
+
+def own_seal() -> Seal:
+    """Return a seal that nobody else can open."""
+    key = secrets.token_bytes(32)
+    return Seal(lambda: key)
 
 
 def _refused() -> BadRequest:
     return BadRequest(
         "invalid-request-state",
-        "The requestState is not one of this request, or too old; call again without it.",
+        "The requestState is not one of this request, or too old; start the call again without it.",
         rpc_code=INVALID_PARAMS,
     )

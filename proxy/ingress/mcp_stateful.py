@@ -38,7 +38,7 @@ from proxy.ingress.mcp_kept import OWN, Cursor, cursor_of
 from proxy.ingress.mcp_methods import LOG_LEVEL, Methods
 from proxy.ingress.mcp_resumed import ResumableOutlet
 from proxy.ingress.mcp_sessions import McpSession, McpSessions, Owner, SessionLimits
-from proxy.ingress.streams import EventStream, Outlet
+from proxy.ingress.streams import EventStream, Outlet, let_go
 from proxy.ingress.wire import JSON, accepts, header, respond
 from proxy.model.mcp import Era, Notification, RpcReply
 
@@ -93,6 +93,7 @@ class StatefulEra:
             return
         with (
             self._gate.stream(exchange.caller) as closing,
+            let_go(closing, exchange.scope),
             session.stream(resumes=event_id is not None) as replaced,
         ):
             async with self._gate.watch(exchange.server, session.key) as heard:
@@ -104,7 +105,11 @@ class StatefulEra:
     async def _resume(self, exchange: Exchange, session: McpSession, last: Cursor) -> None:
         """Go on with the answer of a POST, to its end. Raises BadRequest, Refused."""
         answer = session.streams.find(last)
-        with self._gate.stream(exchange.caller) as closing, answer.read() as replaced:
+        with (
+            self._gate.stream(exchange.caller) as closing,
+            let_go(closing, exchange.scope),
+            answer.read() as replaced,
+        ):
             over = asyncio.Event()
             await EventStream(exchange.receive, exchange.send).run(
                 (closing, session.ended, replaced, over), answer.events(last, over)

@@ -6,7 +6,6 @@ that only we can read. Closing the request cancels it.
 
 import asyncio
 import json
-import secrets
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,13 +55,13 @@ _REMOVED = frozenset(
 class StatelessEra:
     """Serves requests of the stateless era. `stamp` goes into the `_meta` of every result."""
 
-    def __init__(self, gate: Gate, stamp: dict[str, Any], parked: ParkedCalls) -> None:
+    def __init__(self, gate: Gate, stamp: dict[str, Any], parked: ParkedCalls, seal: Seal) -> None:
         self._gate = gate
         self._stamp = stamp
         self._parked = parked
         self._methods = Methods(gate, stamp)
         self._listening = Listening(gate, stamp)
-        self._seal = Seal(secrets.token_bytes(32))
+        self._seal = seal
 
     async def post(self, exchange: Exchange, message: Message) -> None:
         """Answer one request. Raises BadRequest, Refused."""
@@ -126,7 +125,9 @@ class StatelessEra:
         held = self._parked.take(parked_id)
         if held is None:
             raise BadRequest(
-                "call-not-waiting", "That call no longer waits.", rpc_code=INVALID_PARAMS
+                "call-not-waiting",
+                "That call waits no longer, or at another gateway; start it again without state.",
+                rpc_code=INVALID_PARAMS,
             )
         return held
 

@@ -23,12 +23,14 @@ from proxy.ingress.operator_kill import Halting, KillRoutes
 from proxy.ingress.operator_known import KnownScopes
 from proxy.ingress.operator_openapi import DESCRIBED
 from proxy.ingress.operator_requests import query_of
+from proxy.ingress.operator_stuck import StuckRoutes
 from proxy.ingress.operator_views import Views
 from proxy.ingress.problems import LastResort, install_problems
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.kill import Scope
 from proxy.model.lease import Effectiveness
 from proxy.model.session import Operator
+from proxy.model.tool import Tier
 from proxy.monitors.integrity import Irregularity
 from proxy.observability.metrics import CONTENT_TYPE, Metrics
 from proxy.stores.base import Store
@@ -46,10 +48,10 @@ class OperatorPorts:
     """What the port works on.
 
     `effects` tells how far the kill of an epoch has come. `operators` maps the SHA-256 (hex) of a
-    token to its operator; `reload` loads the policy again,
-    returns its revision and raises PolicyError. `configured` gives the tenants, agents and tools
-    there are, `hooked` the tools (`server/tool`) that agents run themselves, `findings` what is
-    wrong now with tools.
+    token to its operator; `reload` loads the policy again, returns its revision and raises
+    PolicyError. `configured` gives the tenants, agents and tools there are, `tiers` the tiers of
+    tools by `server/tool`, `findings` what is wrong now with tools. `scrape` gives the metrics
+    where they are not this process's alone.
     """
 
     kill_switch: KillSwitch
@@ -59,8 +61,9 @@ class OperatorPorts:
     operators: Mapping[str, Operator]
     reload: Callable[[], Awaitable[str]]
     configured: Callable[[], frozenset[Scope]] = frozenset
-    hooked: Callable[[], frozenset[str]] = frozenset
+    tiers: Callable[[], Mapping[str, Tier]] = dict
     findings: Callable[[], tuple[Irregularity, ...]] = tuple
+    scrape: Callable[[], Awaitable[bytes]] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +94,9 @@ def operations_of(ports: OperatorPorts) -> tuple[Operation, ...]:
     known = KnownScopes(ports.configured, ports.store)
     halting = Halting(ports.kill_switch, ports.store, ports.effects, ports.metrics)
     kill = KillRoutes(halting, access, known)
-    views = Views(ports.store, access, ports.hooked, ports.findings)
+    views = Views(ports.store, access, ports.tiers, ports.findings)
     controls = Controls(ports.store, access, ports.reload)
+    stuck = StuckRoutes(ports.store)
     approvals, approve = ApprovalRoutes(ports.store, access), _any(Role.APPROVE)
     halts, view = _any(Role.KILL, Role.LIFT, Role.VIEW), _any(Role.VIEW)
     return (
@@ -104,6 +108,7 @@ def operations_of(ports: OperatorPorts) -> tuple[Operation, ...]:
         Operation("GET", "/v1/chains/{session}", view, views.chain),
         Operation("GET", "/v1/decisions", view, views.decisions),
         Operation("GET", "/v1/intents", view, views.intents),
+        Operation("POST", "/v1/intents/{step}/settle", approve, stuck.settle),
         Operation("GET", "/v1/findings", view, views.findings),
         Operation("GET", "/v1/approvals", approve, approvals.list),
         Operation("GET", "/v1/approvals/{approval}", approve, approvals.one),
@@ -163,19 +168,25 @@ def _endpoint(access: Access, operation: Operation) -> Callable[[Request], Await
 
 
 class Scrape:
-    """`/metrics`, with what is cheap to know only when somebody looks."""
+    """`/metrics`."""
 
     def __init__(self, ports: OperatorPorts) -> None:
-        self._kill_switch = ports.kill_switch
-        self._metrics = ports.metrics
+        self._ports = ports
 
     async def metrics(self, operator: Operator, request: Request) -> Response:
         """Render the metrics for Prometheus."""
         del operator  # series carry no tenant
         query_of(request)
-        state = self._kill_switch.state
-        self._metrics.halts(len(state.active) + len(self._kill_switch.pending()), state.epoch)
-        return Response(self._metrics.render(), headers={"content-type": CONTENT_TYPE})
+        ports = self._ports
+        text = await ports.scrape() if ports.scrape else rendered(ports.kill_switch, ports.metrics)
+        return Response(text, headers={"content-type": CONTENT_TYPE})
+
+
+def rendered(kill_switch: KillSwitch, metrics: Metrics) -> bytes:
+    """Return the metrics of this process, with what is cheap to know only when somebody looks."""
+    state = kill_switch.state
+    metrics.halts(len(state.active) + len(kill_switch.pending()), state.epoch)
+    return metrics.render()
 
 
 def _any(*roles: Role) -> frozenset[Role]:

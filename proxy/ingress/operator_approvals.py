@@ -95,7 +95,8 @@ def approval_document(approval: Approval, max_chars: int | None = None) -> Docum
     """Return an approval; `request.json` is what would be sent, in visible ASCII.
 
     Whatever could hide or reorder text on a screen is shown as its JSON escape. What is longer than
-    `max_chars` is cut and says so; the SHA-256 is of the whole.
+    `max_chars` is cut and says so. What the tool's schema calls secret was never written down; the
+    SHA-256 is of the whole, secrets included.
     """
     binding, text = approval.binding, approval.request.decode()
     return {

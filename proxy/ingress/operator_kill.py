@@ -96,7 +96,7 @@ class KillRoutes:
         return JSONResponse({"epoch": state.epoch, "active": active, "pending": pending})
 
     async def one(self, operator: Operator, request: Request) -> Response:
-        """Tell what one kill did to each call it met."""
+        """Tell what one kill did to each call it met, and who lifted it and why."""
         query_of(request)
         entry = await self._entry(operator, request)
         verdicts = await self._kill_switch.verdicts(entry.epoch)
@@ -104,7 +104,8 @@ class KillRoutes:
         active = any(entry.epoch == each.epoch for each in self._kill_switch.state.active)
         told = {"epoch": entry.epoch, **order_document(entry.order)}
         effects = effects_document(await self._effects(entry.epoch))
-        return JSONResponse({**told, **effects, "active": active, "calls": calls})
+        lifted = None if active else await self._lifted(entry.epoch)
+        return JSONResponse({**told, **effects, "active": active, "lifted": lifted, "calls": calls})
 
     async def lift(self, operator: Operator, request: Request) -> Response:
         """Let a halted scope go on."""
@@ -118,6 +119,12 @@ class KillRoutes:
         self._metrics.lifted()
         document = {"epoch": lifted.epoch, "lifts": entry.epoch}
         return JSONResponse({**document, "scopes": scope_documents(entry.order.scopes)})
+
+    async def _lifted(self, epoch: int) -> Document | None:
+        """Return the lift of a kill: who let it go on, when and why."""
+        entries = await self._kill_log.kill_log()
+        lift = next((entry for entry in entries if entry.order.lifts == epoch), None)
+        return {"epoch": lift.epoch, **order_document(lift.order)} if lift else None
 
     async def _hint(self, scopes: tuple[Scope, ...]) -> Document:
         """Tell whether there is anything of these scopes; the kill holds whatever it says."""

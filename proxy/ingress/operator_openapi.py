@@ -20,12 +20,13 @@ from proxy.ingress.openapi import (
     taken,
 )
 from proxy.ingress.operator_requests import MAX_REASON_CHARS, MAX_ROWS, MAX_WAIT_S
+from proxy.ingress.operator_stuck import OUTCOMES
 from proxy.model.approval import ApprovalState
 from proxy.model.finding import Severity
 from proxy.model.kill import KillVerdict, ScopeKind
 from proxy.model.ledger import IntentState
 from proxy.model.session import Mode, SessionState
-from proxy.model.tool import Effect, Recovery
+from proxy.model.tool import Effect, Recovery, Tier
 from proxy.monitors.integrity import Kind
 
 _NAME = "[!-.0-~]{1,128}"
@@ -118,7 +119,7 @@ _STEP = record(
     policy_revision=TEXT,
     epoch=NUMBER,
 )
-_STEP["properties"]["tier"] = {"const": "C"}
+_STEP["properties"]["tier"] = _one_of(Tier)
 _DECISION = record(
     decision_id=TEXT,
     at=TIME,
@@ -201,6 +202,7 @@ DESCRIBED: dict[tuple[str, str], dict[str, Any]] = {
                 **_TOLD,
                 **_EFFECTS,
                 active=FLAG,
+                lifted=maybe(_STANDING),
                 calls=many(record(step_id=TEXT, verdict=_one_of(KillVerdict))),
             ),
         ),
@@ -225,6 +227,14 @@ DESCRIBED: dict[tuple[str, str], dict[str, Any]] = {
     ("GET", "/v1/intents"): {
         "parameters": query(limit=_LIMIT, state=_one_of(IntentState)),
         "responses": answers(200, record(intents=many(_STEP))),
+    },
+    ("POST", "/v1/intents/{step}/settle"): {
+        "parameters": in_path(step=_SEGMENT),
+        "requestBody": body(
+            taken(outcome=_one_of(OUTCOMES), reason=_WHY) | {"required": ["outcome", "reason"]},
+            required=True,
+        ),
+        "responses": answers(200, _STEP, (409,)),
     },
     ("GET", "/v1/findings"): {
         "parameters": query(limit=_LIMIT),

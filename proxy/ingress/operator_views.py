@@ -1,6 +1,6 @@
 """What operators look at: sessions, chains, decisions, intents. Only rows of their tenants."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -18,6 +18,7 @@ from proxy.ingress.operator_requests import MAX_ROWS, limit_of, query_of
 from proxy.model.kill import Scope, ScopeKind
 from proxy.model.ledger import IntentState, StepRow
 from proxy.model.session import ALL_TENANTS, Operator
+from proxy.model.tool import Tier
 from proxy.monitors.integrity import Irregularity
 from proxy.stores.base import Store
 
@@ -29,12 +30,12 @@ class Views:
         self,
         store: Store,
         access: Access,
-        hooked: Callable[[], frozenset[str]] = frozenset,
+        tiers: Callable[[], Mapping[str, Tier]] = dict,
         findings: Callable[[], tuple[Irregularity, ...]] = tuple,
     ) -> None:
         self._store = store
         self._access = access
-        self._hooked = hooked
+        self._tiers = tiers
         self._findings = findings
 
     async def sessions(self, operator: Operator, request: Request) -> Response:
@@ -51,7 +52,7 @@ class Views:
             raise BadRequest("not-found", "There is no session of that id.", 404)
         steps = await self._store.steps(session.id, (), limit)
         document = {"session": session_document(session)}
-        return JSONResponse({**document, "steps": [self._step(row) for row in steps]})
+        return JSONResponse({**document, "steps": self._steps(steps)})
 
     async def decisions(self, operator: Operator, request: Request) -> Response:
         """List audit records, newest first."""
@@ -66,12 +67,13 @@ class Views:
         if state not in set(IntentState):
             raise BadRequest("invalid-state", f"`state` is one of {', '.join(IntentState)}.")
         found = await self._store.steps(None, (state,), limit, operator.tenants)
-        return JSONResponse({"intents": [self._step(row) for row in found]})
+        return JSONResponse({"intents": self._steps(found)})
 
-    def _step(self, row: StepRow) -> Document:
-        """Return a step; tier C is what Detent decided and an agent ran."""
-        tier = {"tier": "C"} if row.intent.resource_id in self._hooked() else {}
-        return step_document(row) | tier
+    def _steps(self, rows: Iterable[StepRow]) -> list[Document]:
+        """Return steps with the tiers their tools have now; one that is gone has none."""
+        tiers = self._tiers()
+        known = ((row, tiers.get(row.intent.resource_id)) for row in rows)
+        return [step_document(row) | ({"tier": tier} if tier else {}) for row, tier in known]
 
     async def findings(self, operator: Operator, request: Request) -> Response:
         """List what is wrong now with the tools that servers offer.

@@ -24,7 +24,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from proxy.ingress.problems import Problem
-from proxy.ingress.unread import Unread
+from proxy.ingress.unread import HANG_UP, Unread
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +69,7 @@ class _Faulty(Exception):
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection. Adds the bytes of the request target to the scope under TARGET."""
+    """One connection. Adds to the scope: TARGET, the bytes of the request target, and HANG_UP."""
 
     _unread: Unread
 
@@ -170,7 +170,8 @@ class GuardedProtocol(HttpToolsProtocol):
         self._in_head = False
         self._moved = True
         self._head_came()
-        cast("dict[str, Any]", self.scope)[TARGET] = self.url
+        scope = cast("dict[str, Any]", self.scope)
+        scope[TARGET], scope[HANG_UP] = self.url, self._unread.hurry
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

@@ -5,13 +5,13 @@ while is taken for gone.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Collection, Iterable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable, Collection, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
-from starlette.types import Receive, Send
+from starlette.types import Receive, Scope, Send
 
-from proxy.ingress.wire import JSON, disconnected, respond
+from proxy.ingress.wire import JSON, disconnected, hang_up_soon, respond
 
 KEEP_ALIVE_S = 15.0
 
@@ -188,6 +188,17 @@ class EventStream:
     async def _write(self, chunk: bytes) -> None:
         if chunk:
             await _write(self._send, chunk, self._keep_alive_s)
+
+
+@contextmanager
+def let_go(closing: asyncio.Event, scope: Scope) -> Iterator[None]:
+    """See that a connection ends with its stream, also when its client reads nothing."""
+    waiting = asyncio.create_task(closing.wait())
+    waiting.add_done_callback(lambda done: None if done.cancelled() else hang_up_soon(scope))
+    try:
+        yield
+    finally:
+        waiting.cancel()
 
 
 def _start() -> dict[str, object]:

@@ -8,6 +8,9 @@ import termios
 
 log = logging.getLogger(__name__)
 
+HANG_UP = "detent.hang_up"
+GRACE_S = 0.5
+
 
 class Unread:
     """Watches one connection: a reader takes at least `min_bytes` in `timeout_s`, or all there is.
@@ -35,11 +38,20 @@ class Unread:
         if self._waiting_bytes and self._due is None:
             self._due = self._loop.call_later(self._timeout_s, self._look)
 
+    def hurry(self) -> None:
+        """Give the reader no more than a moment: what is not taken by then is thrown away."""
+        self._loop.call_later(GRACE_S, self._drop)
+
     def forget(self) -> None:
         """Wait no longer: the connection is gone."""
         self._gone = True
         if self._due is not None:
             self._due.cancel()
+
+    def _drop(self) -> None:
+        if not self._gone and self._transport.get_write_buffer_size():
+            log.warning("what a kill has ended was not read, and thrown away")
+            self._transport.abort()
 
     def _look(self) -> None:
         self._due = None

@@ -7,6 +7,7 @@ from functools import lru_cache
 from starlette.types import Receive, Scope, Send
 
 from proxy.errors import Refused
+from proxy.ingress.unread import HANG_UP
 
 _BEARER = re.compile(r"(?i:bearer) ([A-Za-z0-9._~+/-]{1,4096}=*)")
 
@@ -71,3 +72,10 @@ async def disconnected(receive: Receive) -> None:
     """Return when the client has gone away."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def hang_up_soon(scope: Scope) -> None:
+    """Drop the connection unless its client takes what is written within half a second."""
+    hurry = scope.get(HANG_UP)
+    if hurry is not None:
+        hurry()

@@ -1,14 +1,14 @@
 """Keeps the kill lease alive: asks in time, obeys what it hears, says so.
 
 Renewals go out every fifth of a lease whether or not the last was answered: a lost answer costs
-one of five. A push makes it ask at once. What is heard is obeyed first (halted in memory, calls
-and streams cut) and only then acknowledged.
+one of five. A push makes it ask at once. What is heard is obeyed first (in force for every check,
+calls and streams cut) and only then acknowledged: when what looked before it was heard is written
+too, and everybody who holds a lease of ours obeys it.
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Coroutine
 from typing import Protocol
 
 from proxy.errors import StoreError
@@ -46,7 +46,7 @@ class Authority(Protocol):
 
 
 class LeaseKeeper:
-    """The holder's life: start, renewals, pushes, acknowledgements, end."""
+    """The holder's life: start, renewals, pushes, acknowledgements, end. On one event loop."""
 
     def __init__(
         self,
@@ -60,70 +60,100 @@ class LeaseKeeper:
         self._authority = authority
         self._relay = relay
         self._acked = 0
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks = asyncio.TaskGroup()
+        self._keeping: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         """Get the first lease and keep it. Raises StoreUnavailable."""
         await self._renew()
         self._acked = self._obeyed()
-        for work in (self._renewing(), self._listening()):
-            self._later(work)
+        self._keeping = asyncio.create_task(self._keep())
 
     async def stop(self) -> None:
         """Give the lease up; nothing of this process starts any more."""
-        tasks = tuple(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._end()
+        self._lease.give_up()
         with contextlib.suppress(StoreError, TimeoutError):
             async with asyncio.timeout(self._lease.terms.duration_s):
+                await self._written(self._kill_switch.threshold.standing())
                 await self._authority.leave(self._lease.holder)
+
+    async def kept(self) -> None:
+        """Wait for ever; raises ExceptionGroup when something unforeseen ended the renewals.
+
+        The lease is not given up then: it runs out, and calls may start until it has.
+        """
+        if self._keeping is not None:
+            await asyncio.shield(self._keeping)
+
+    async def _end(self) -> None:
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+
+    async def _keep(self) -> None:
+        async with self._tasks as tasks:
+            tasks.create_task(self._renewing())
+            tasks.create_task(self._listening())
 
     async def _renewing(self) -> None:
         while True:
             await asyncio.sleep(self._lease.terms.renew_every_s)
-            self._later(self._try_to_renew())
+            self._tasks.create_task(self._try_to_renew())
 
     async def _listening(self) -> None:
         while True:
             try:
                 await self._authority.pushed(self._kill_switch.synced)
-                await self._renew()
+                await self._renewed()
             except (StoreError, TimeoutError):
                 await asyncio.sleep(self._lease.terms.renew_every_s)
 
     async def _try_to_renew(self) -> None:
         try:
-            await self._renew()
+            await self._renewed()
         except (StoreError, TimeoutError) as error:
             left_s = round(self._lease.remaining_s, 2)
             log.warning("kill lease not renewed: %s", error, extra={"left_s": left_s})
 
-    async def _renew(self) -> None:
-        """Ask, obey, then take the lease: it is never fresher than what is obeyed."""
+    async def _renewed(self) -> None:
+        if await self._renew():
+            looked = self._kill_switch.threshold.standing()
+            self._tasks.create_task(self._acknowledge(looked))
+
+    async def _renew(self) -> bool:
+        """Ask, obey, then take the lease: it is never fresher than what is obeyed.
+
+        Return whether there was anything new to obey.
+        """
         renewal = self._lease.ask(self._kill_switch.synced, self._acked)
         async with asyncio.timeout(self._lease.terms.duration_s):
             grant = await self._authority.renew(renewal)
-        if self._kill_switch.learn(grant.entries):
-            self._later(self._acknowledge())
+        is_new = self._kill_switch.learn(grant.entries)
         self._lease.granted(grant)
+        return is_new
 
-    async def _acknowledge(self) -> None:
-        """Say what is obeyed, as soon as those that hold a lease of ours obey it as well."""
+    async def _acknowledge(self, looked: frozenset[str]) -> None:
+        """Say what is obeyed, as soon as those that hold a lease of ours obey it as well.
+
+        `looked`: the calls that may have looked before it was known.
+        """
         epoch = self._kill_switch.synced
+        await self._written(looked)
         while self._acked < epoch:
-            if (obeyed := self._obeyed()) > self._acked:
+            if (obeyed := min(epoch, self._obeyed())) > self._acked:
                 with contextlib.suppress(StoreError):
                     await self._authority.acknowledge(self._lease.holder, obeyed)
                 self._acked = max(self._acked, obeyed)
             else:
                 await asyncio.sleep(LOOK_AGAIN_S)
 
+    async def _written(self, looked: frozenset[str]) -> None:
+        """Return when these calls are written or refused."""
+        threshold = self._kill_switch.threshold
+        while looked & threshold.standing():  # noqa: ASYNC110 - an event is of one loop, this of two
+            await asyncio.sleep(LOOK_AGAIN_S)
+
     def _obeyed(self) -> int:
         epoch = self._kill_switch.synced
         return self._relay.obeyed(epoch) if self._relay else epoch
-
-    def _later(self, work: Coroutine[None, None, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)

@@ -3,6 +3,8 @@
 A lease is extended only by the answer to a renewal, recognised by its nonce, and counts from when
 that renewal was *sent*: whatever happened to the answer on its way, a kill that was committed
 before the authority answered is in it. Pushes only bring kills; they never extend.
+
+One thread keeps a lease (`ask`, `granted`, `give_up`); any may look at it.
 """
 
 import logging
@@ -75,7 +77,20 @@ class KillLease:
 
     def fresh(self) -> bool:
         """Whether a call may start now."""
-        return self._is_authority or (not self.refused and self._clock() < self._until)
+        return self.fresh_until() is not None
+
+    def fresh_until(self) -> float | None:
+        """Return until when a call may start that starts now, by `now`; None when it may not.
+
+        Look here before the kill state: what was known when the lease was granted is seen then.
+        """
+        until = self.until
+        return None if self.refused or until <= self._clock() else until
+
+    def give_up(self) -> None:
+        """Have no lease any more, whatever answers are on their way."""
+        self._asked.clear()
+        self._until = float("-inf")
 
     def ask(self, known: int, acked: int) -> Renewal:
         """Return a renewal to be sent now."""

@@ -2,6 +2,9 @@
 
 It needs neither the policy engine nor budgets, and works while the store is down: the halt holds
 locally and is committed when the store is back.
+
+Kills of others may be heard on another thread (`learn`). What is known is in force at once for
+every check; calls and streams are cut on the event loop this was started on.
 """
 
 import asyncio
@@ -13,6 +16,8 @@ from datetime import UTC, datetime
 from proxy.errors import StoreError
 from proxy.killswitch.halt_file import HaltFile
 from proxy.killswitch.inflight import Flight, InFlight
+from proxy.killswitch.known import KnownLog
+from proxy.killswitch.threshold import Threshold
 from proxy.model.kill import KillAction, KillEntry, KillOrder, KillState, KillVerdict, Scope
 from proxy.model.token import new_id
 from proxy.stores.base import KillLog
@@ -46,9 +51,9 @@ class KillSwitch:
         self._log = log_
         self._halt_file = halt_file
         self._flights = flights
-        self._entries: list[KillEntry] = []
-        self._state = KillState.fold(())
-        self._synced = 0
+        self._known = KnownLog()
+        self.threshold = Threshold()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._news = asyncio.Event()
         self._pending: dict[str, KillOrder] = {}
         self._verdicts: dict[str, dict[str, KillVerdict]] = {}
@@ -59,10 +64,10 @@ class KillSwitch:
 
     async def start(self) -> None:
         """Fold the log and honour the halt file. Raises StoreUnavailable."""
-        self._entries = list(await self._log.kill_log())
-        self._state = KillState.fold(self._entries)
-        self._synced = self._state.epoch
-        committed = {entry.order.id for entry in self._entries}
+        self._loop = asyncio.get_running_loop()
+        entries = await self._log.kill_log()
+        self._known.add(entries, follow=True)
+        committed = {entry.order.id for entry in entries}
         self._on_disk = self._halt_file.read()
         for order in self._on_disk:
             if order.id not in committed:
@@ -82,7 +87,7 @@ class KillSwitch:
 
         Our own orders may be known beyond it, with those of others missing in between.
         """
-        return self._synced
+        return self._known.now.synced
 
     async def changed(self) -> None:
         """Return when `synced` has grown."""
@@ -90,13 +95,12 @@ class KillSwitch:
 
     def since(self, epoch: int) -> tuple[KillEntry, ...]:
         """Return the entries after that epoch, up to `synced`."""
-        news = (one for one in self._entries if epoch < one.epoch <= self._synced)
-        return tuple(sorted(news, key=lambda one: one.epoch))
+        return self._known.since(epoch)
 
     @property
     def state(self) -> KillState:
         """The committed state."""
-        return self._state
+        return self._known.now.state
 
     def pending(self) -> tuple[KillOrder, ...]:
         """Return the kills that hold locally and are not committed yet."""
@@ -107,22 +111,25 @@ class KillSwitch:
 
         A kill that was lifted again in between still covers: the call was decided before it.
         """
-        if (
-            not self._pending
-            and not self._state.active
-            and since_epoch in (None, self._state.epoch)
-        ):
+        state = self.state
+        if not self._pending and not state.active and since_epoch in (None, state.epoch):
             return False
         wanted = frozenset(scopes)
         if any(not wanted.isdisjoint(order.scopes) for order in self._pending.values()):
             return True
-        if self._state.covering(wanted) is not None:
+        if state.covering(wanted) is not None:
             return True
-        return since_epoch is not None and self._state.floor(wanted) > since_epoch
+        return since_epoch is not None and state.floor(wanted) > since_epoch
 
-    async def kill(self, scopes: tuple[Scope, ...], actor: str, reason: str) -> KillReport:
-        """Halt these scopes. Never raises: a store that fails leaves the halt local."""
-        order = KillOrder(new_id("kil"), KillAction.KILL, scopes, actor, reason, datetime.now(UTC))
+    async def kill(
+        self, scopes: tuple[Scope, ...], actor: str, reason: str, order_id: str = ""
+    ) -> KillReport:
+        """Halt these scopes. Never raises: a store that fails leaves the halt local.
+
+        Processes that are given the same `order_id` make one kill of it, with one epoch.
+        """
+        own_id, at = order_id or new_id("kil"), datetime.now(UTC)
+        order = KillOrder(own_id, KillAction.KILL, scopes, actor, reason, at)
         flights = self._halt(order)
         await self._write_halt_file()
         entry = await self._commit(order)
@@ -139,42 +146,39 @@ class KillSwitch:
 
     async def lift(self, epoch: int, actor: str, reason: str) -> KillEntry:
         """Lift one active kill. Raises LookupError when there is none, StoreUnavailable."""
-        killed = next((entry for entry in self._state.active if entry.epoch == epoch), None)
+        killed = next((entry for entry in self.state.active if entry.epoch == epoch), None)
         if killed is None:
             raise LookupError(epoch)
         at = datetime.now(UTC)
         scopes = killed.order.scopes
         order = KillOrder(new_id("lft"), KillAction.LIFT, scopes, actor, reason, at, lifts=epoch)
         entry = await self._log.append_kill(order)
-        self._take((entry,))
+        self._known.add((entry,), follow=False)
         log.warning("kill lifted", extra={"epoch": entry.epoch, "lifts": epoch, "actor": actor})
         return entry
 
     def learn(self, entries: Iterable[KillEntry]) -> bool:
-        """Obey the entries of the log that follow on `synced`; say if any was new.
+        """Obey the entries of the log that follow on `synced`; say if any was new. On any thread.
 
-        No await in here: when it returns, nothing that they cover can start.
+        When it returns, no call that has still to look can start under them. Those that have
+        looked already stand on `threshold`.
         """
-        heard = tuple(entries)
-        is_new = self._take(heard)
-        synced = max([self._synced, *(entry.epoch for entry in heard)])
-        if synced > self._synced:
-            self._synced = synced
-            self._news.set()
-            self._news = asyncio.Event()
-        return is_new
+        synced = self.synced
+        new = self._known.add(tuple(entries), follow=True)
+        if (new or self.synced > synced) and self._loop is not None:
+            if self._loop is asyncio.get_running_loop():
+                self._heard(new)
+            else:
+                self._loop.call_soon_threadsafe(self._heard, new)
+        return bool(new)
 
-    def _take(self, entries: Iterable[KillEntry]) -> bool:
-        known = {entry.epoch for entry in self._entries}
-        new = [entry for entry in entries if entry.epoch not in known]
-        if not new:
-            return False
-        self._entries += new
-        self._state = KillState.fold(self._entries)
+    def _heard(self, new: Iterable[KillEntry]) -> None:
+        """Cut what they cover, and tell those who wait for news."""
         for entry in new:
             if entry.order.action is KillAction.KILL and entry.order.id not in self._epochs:
                 self._obey(entry)
-        return True
+        self._news.set()
+        self._news = asyncio.Event()
 
     async def verdicts(self, epoch: int) -> dict[str, KillVerdict]:
         """Return what became of each call the kill met, by step id."""
@@ -215,7 +219,7 @@ class KillSwitch:
                 entry = await self._log.append_kill(order)
         except (StoreError, TimeoutError):
             return None
-        self._take((entry,))
+        self._known.add((entry,), follow=False)
         self._pending.pop(order.id, None)
         self._epochs[order.id] = entry.epoch
         self._later(self._write_halt_file())

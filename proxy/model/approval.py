@@ -49,7 +49,8 @@ class Binding:
 class Approval:
     """One question to the operators. `epoch` is the kill epoch the held call was admitted under.
 
-    `request` is the RFC 8785 object of everything the tool would get, whose hash is in the binding.
+    `request` is the RFC 8785 object of everything the tool would get; what the tool's schema calls
+    secret is redacted in it. The hash in the binding is that of the whole.
     """
 
     id: str

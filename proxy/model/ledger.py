@@ -7,6 +7,7 @@ from enum import StrEnum
 from proxy.model.approval import Approval
 from proxy.model.decision import Reason
 from proxy.model.kill import Scope
+from proxy.model.session import Mode
 from proxy.model.tool import Effect, Recovery
 
 
@@ -27,13 +28,19 @@ class Outcome(StrEnum):
 
 
 class IntentState(StrEnum):
-    """Life of an intent: intent, sending, then done, failed or unknown."""
+    """Life of an intent: intent, sending, then done, failed or unknown.
+
+    Recovery makes of an unknown one done, failed, aborted (it never happened) or stuck: only a
+    person can tell.
+    """
 
     INTENT = "intent"
     SENDING = "sending"
     DONE = "done"
     FAILED = "failed"
     UNKNOWN = "unknown"
+    ABORTED = "aborted"
+    STUCK = "stuck"
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +105,10 @@ class Intent:
 
     `continues` is the step of the first round when a tool asked for input: a further round is the
     same logical step and has its number.
+
+    The rest is for a further attempt after a crash: `holder` is whose kill lease it was reserved
+    under (`name/holder` of a sidecar), `timeout_s` the tool's time limit, `roles` and `mode` the
+    caller's, `extras` and `meta` those of the call.
     """
 
     step_id: str
@@ -113,6 +124,12 @@ class Intent:
     epoch: int
     at: datetime
     continues: str = ""
+    holder: str = ""
+    timeout_s: float = 20.0
+    roles: tuple[str, ...] = ()
+    mode: Mode = Mode.READ_WRITE
+    extras: bytes = b"{}"
+    meta: bytes = b"{}"
 
     @property
     def resource_id(self) -> str:

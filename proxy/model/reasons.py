@@ -68,6 +68,9 @@ REASONS: dict[str, ReasonKind] = {
     "policy-unavailable": ReasonKind(
         503, True, "The policy decision point did not answer in time; nothing was sent."
     ),
+    "recovered-aborted": ReasonKind(
+        502, False, "The call was cut off and had no effect; send it again under a new key."
+    ),
     "result-withheld": ReasonKind(
         403, False, "The call was made, but its result cannot be filtered as it has to be."
     ),

@@ -21,6 +21,18 @@ class Recovery(StrEnum):
     OPAQUE = "opaque"
 
 
+class Tier(StrEnum):
+    """What a kill can do to a call that has passed its last check (docs/tiers.md).
+
+    A: its service refuses it once the call token has ended. B: nobody can, and a late start is
+    told. C: an agent makes it, not Detent.
+    """
+
+    A = "A"
+    B = "B"
+    C = "C"
+
+
 @dataclass(frozen=True, slots=True)
 class ToolDefinition:
     """A tool as its server defines it: `raw` is the whole wire object in RFC 8785 form.
@@ -71,6 +83,42 @@ class HttpBinding:
         return next((name for known, name in self.names if known == argument), argument)
 
 
+class Match(StrEnum):
+    """How a condition compares: with a JSON value, or with an argument of the call."""
+
+    EQUALS = "equals"
+    ARGUMENT = "argument"
+    CONTAINS = "contains"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What stands in a probe's answer at a JSON pointer (RFC 6901).
+
+    `value` is JSON for EQUALS, else a pointer into the arguments of the call that is looked for; a
+    text that CONTAINS it has the argument's text somewhere inside.
+    """
+
+    at: str
+    match: Match
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """How to see whether a call has happened: a read tool of the same server, and its answer.
+
+    `arguments` are pairs of an argument of that tool and a pointer into the call's arguments. Where
+    all of `expect` holds the call has happened; where all of `absent` holds, or, without any,
+    where `expect` does not, it has not.
+    """
+
+    tool: str
+    arguments: tuple[tuple[str, str], ...]
+    expect: tuple[Condition, ...]
+    absent: tuple[Condition, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class ToolManifest:
     """One reviewed entry of `policies/tools/<server>/data.yaml`.
@@ -93,6 +141,7 @@ class ToolManifest:
     http: HttpBinding | None = None
     document: dict[str, Any] = field(default_factory=dict)
     hooks: bool = False
+    probe: Probe | None = None
 
     @property
     def resource_id(self) -> str:

@@ -123,8 +123,23 @@ class LineHandler(logging.StreamHandler[IO[str]]):
             self.stream.flush()
 
 
-def configure(level: str, stream: IO[str], masker: Masker) -> None:
+class Stamp(logging.Filter):
+    """Writes the number of the worker into its records."""
+
+    def __init__(self, worker: int) -> None:
+        super().__init__()
+        self._worker = worker
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Let every record pass."""
+        record.worker = self._worker
+        return True
+
+
+def configure(level: str, stream: IO[str], masker: Masker, worker: int | None = None) -> None:
     """Send every logger of the process, and uncaught exceptions, to `stream` as masked lines.
+
+    Each line of a worker says which one it is.
 
     The access log of uvicorn is off: its lines carry query strings. Libraries that log whole URLs
     speak at WARNING and above. Start uvicorn with `log_config=None`, or it undoes this.
@@ -132,6 +147,8 @@ def configure(level: str, stream: IO[str], masker: Masker) -> None:
     """
     handler = LineHandler(stream)
     handler.setFormatter(MaskingJsonFormatter(masker))
+    if worker is not None:
+        handler.addFilter(Stamp(worker))
     root = logging.getLogger()
     root.setLevel(level.upper())
     root.handlers[:] = [handler]

@@ -30,6 +30,7 @@ _HINTS = (
     "dta_",
     "dto_",
     "dts_",
+    "dtx_",
     "whsec_",
     "eyj",
     "private key",

@@ -24,7 +24,7 @@ from proxy.model.call import Door
 from proxy.model.decision import Verdict
 from proxy.model.finding import Severity
 from proxy.model.kill import ScopeKind
-from proxy.model.ledger import Outcome
+from proxy.model.ledger import IntentState, Outcome
 from proxy.model.reasons import REASONS
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -40,6 +40,8 @@ STAGES = (
     "dispatch",
     "settle",
 )
+
+RECOVERED = (IntentState.DONE, IntentState.FAILED, IntentState.ABORTED, IntentState.STUCK)
 
 _M = TypeVar("_M", Counter, Histogram)
 _OWN_S = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0)
@@ -81,6 +83,9 @@ class Metrics:
         self._tool_call = cache(tool_calls.labels)
         self._in_flight = self._gauge("calls_in_flight", "Calls between admission and answer.")
         self._intents = self._gauge("open_intents", "Effects whose outcome is not known.")
+        self._stuck = self._gauge("stuck_intents", "Effects whose outcome only a person can tell.")
+        recovered = self._counter("recovered", "Open effects that recovery settled.", "state")
+        self._recovered = _children(recovered, RECOVERED)
         decisions = self._seconds("decision", "Time of a policy decision.", _OWN_S, "verdict")
         self._decisions = _children(decisions, Verdict)
         stages = self._seconds("stage", "Time in a stage of the walk.", _OWN_S, "stage")
@@ -173,9 +178,14 @@ class Metrics:
         """Set how many alerts wait for delivery."""
         self._pending.set(count)
 
-    def open_intents(self, count: int) -> None:
-        """Set how many effects are of unknown outcome."""
+    def open_intents(self, count: int, stuck: int = 0) -> None:
+        """Set how many effects are of unknown outcome, and how many are stuck."""
         self._intents.set(count)
+        self._stuck.set(stuck)
+
+    def recovered(self, state: IntentState) -> None:
+        """Count an open effect that recovery has settled as this."""
+        _of(self._recovered, state).inc()
 
     def render(self) -> bytes:
         """Return the Prometheus text format 0.0.4, to be sent as `CONTENT_TYPE`."""

@@ -137,6 +137,20 @@ def problems_of_routes(tools: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
                 yield second, f"a request can mean this tool or {first}: {_ROUTE_CURE}"
 
 
+def problems_of_probes(tools: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield a tool and what is wrong with how it is probed, with the cure."""
+    for name, entry in tools.items():
+        if "probe" not in entry:
+            continue
+        asked = tools.get(entry["probe"]["tool"])
+        if entry.get("recovery", "opaque") != "probe":
+            yield name, "a probe beside another recovery: say `recovery: probe`, or remove it"
+        if asked is None:
+            yield name, "probe names a tool that is not in this manifest: add it, or correct it"
+        elif asked["effect"] != "read" or asked.get("hooks", False):
+            yield name, "probe names a tool that is no read: looking must change nothing"
+
+
 def _named_arguments(entry: dict[str, Any]) -> dict[str, set[str]]:
     return {
         "sinks": set(entry.get("sinks", ())),

@@ -11,9 +11,18 @@ import jsonschema_rs
 
 from proxy.errors import PolicyInvalid
 from proxy.model.ledger import Limits
-from proxy.model.tool import CredentialRule, Effect, HttpBinding, Recovery, ToolManifest
+from proxy.model.tool import (
+    Condition,
+    CredentialRule,
+    Effect,
+    HttpBinding,
+    Match,
+    Probe,
+    Recovery,
+    ToolManifest,
+)
 from proxy.pdp.draft import draft_manifest
-from proxy.pdp.manifest_problems import problems_of_routes, problems_of_tool
+from proxy.pdp.manifest_problems import problems_of_probes, problems_of_routes, problems_of_tool
 from proxy.pdp.strict_yaml import load
 
 __all__ = ["Catalogue", "draft_manifest", "load_catalogue"]
@@ -66,7 +75,7 @@ def load_catalogue(directory: Path) -> Catalogue:
     problems = problems or [
         f"tools/{server}: {name}: {problem}"
         for server, tools in data["tools"].items()
-        for name, problem in problems_of_routes(tools)
+        for name, problem in (*problems_of_routes(tools), *problems_of_probes(tools))
     ]
     if problems:
         raise PolicyInvalid("\n".join(sorted(problems)))
@@ -130,7 +139,23 @@ def _manifest(server: str, name: str, entry: dict[str, Any]) -> ToolManifest:
         http=_binding(entry) if "http" in entry else None,
         document=entry,
         hooks=entry.get("hooks", False),
+        probe=_probe(entry["probe"]) if "probe" in entry else None,
     )
+
+
+def _probe(recipe: dict[str, Any]) -> Probe:
+    return Probe(
+        tool=recipe["tool"],
+        arguments=tuple(sorted(recipe.get("arguments", {}).items())),
+        expect=tuple(map(_condition, recipe["expect"])),
+        absent=tuple(map(_condition, recipe.get("absent", ()))),
+    )
+
+
+def _condition(entry: dict[str, Any]) -> Condition:
+    match = next(known for known in Match if known in entry)
+    value = entry[match]
+    return Condition(entry["at"], match, json.dumps(value) if match is Match.EQUALS else value)
 
 
 def _seconds(timeout: str) -> float:

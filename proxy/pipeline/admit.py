@@ -44,9 +44,10 @@ class Admission:
 
         What is listed depends on this as well as what is called. Raises Refused as a call does.
         """
+        fresh = self._lease.fresh()
         if self._kill_switch.covers(scopes):
             raise Refused.because("killed")
-        if not self._lease.fresh():
+        if not fresh:
             raise Refused.because("kill-lease-expired")
         if self.draining:
             raise Refused.because("draining")

@@ -19,6 +19,7 @@ from proxy.model.step import Answer, Step
 from proxy.model.token import new_id
 from proxy.pipeline.document import HTTP_OF
 from proxy.pipeline.reserve import decided, replay
+from proxy.pipeline.secret_fields import without_secrets
 from proxy.pipeline.settle import Settling
 from proxy.stores.base import Approvals, Ledger
 
@@ -126,7 +127,7 @@ class Approving:
             effect=manifest.effect,
             risk=decision.risk,
             reasons=decision.reasons,
-            request=sent_by(step.call),
+            request=_shown(step),
             asked_at=now,
             expires_at=now + self._terms.lifetime,
         )
@@ -142,6 +143,13 @@ def binding_of(step: Step, revision: str) -> Binding:
         tool_pin=step.definition.pin if step.definition else "",
         policy_revision=revision,
     )
+
+
+def _shown(step: Step) -> bytes:
+    """Return the request as people and the ledger may read it; the binding has its own hash."""
+    schema = step.definition.input_schema if step.definition else b"{}"
+    arguments = without_secrets(step.call.arguments, schema)
+    return sent_by(replace(step.call, arguments=arguments))
 
 
 def _allowed(decision: Decision, approval: Approval) -> Decision:

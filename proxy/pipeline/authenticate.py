@@ -61,13 +61,14 @@ class Authenticator:
             principal = await self.principal(token)
             return Caller(principal, await self._desk.implicit(principal))
         session = await self._store.session_by_token(token_sha256(token))
-        principal_of = self._owner(session) if session else None
+        principal_of = self.owner(session) if session else None
         if session is None or principal_of is None:
             raise Refused.because("not-authenticated")
         if session.state is not SessionState.OPEN or session.expires_at <= datetime.now(UTC):
             raise Refused.because("session-closed")
         return Caller(principal_of, session)
 
-    def _owner(self, session: Session) -> Principal | None:
+    def owner(self, session: Session) -> Principal | None:
+        """Return whose a session is: an agent of the settings, or one that signed in lately."""
         known = self._by_name.get((session.tenant, session.agent))
         return known or self._identities.proved(session.tenant, session.agent)

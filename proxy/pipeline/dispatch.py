@@ -1,9 +1,10 @@
 """Stage 9: the only file that causes effects."""
 
 import time
+from datetime import UTC, datetime
 
 from credentials.base import Lease
-from proxy.errors import UpstreamFailed
+from proxy.errors import Refused, UpstreamFailed
 from proxy.killswitch.inflight import Flight
 from proxy.model.step import Step
 from proxy.model.tool import Recovery
@@ -32,7 +33,8 @@ class Dispatch:
     ) -> UpstreamResult:
         """Make the call; `conversation` is what server and client say to each other meanwhile.
 
-        Raises Refused: killed, kill-lease-expired (0 bytes sent), UpstreamFailed, OutcomeUnknown.
+        Raises Refused: killed, kill-lease-expired, credential-unavailable (0 bytes sent),
+        UpstreamFailed, OutcomeUnknown.
         """
         manifest, _ = decided(step)
         upstream = self._registry.upstream(step.call.server)
@@ -42,6 +44,8 @@ class Dispatch:
             await self._ledger.mark_sending(step.id)
 
         def sending() -> None:
+            if lease is not None and lease.expires_at <= datetime.now(UTC):
+                raise Refused.because("credential-unavailable")  # it ended on the way here
             self._starts(step)
             flight.sent = True
 

@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from credentials.base import Lease, LeaseRequest
-from proxy.errors import OutcomeUnknown, Refused, UpstreamFailed
+from proxy.errors import OutcomeUnknown, Refused, StoreUnavailable, UpstreamFailed
 from proxy.killswitch.inflight import Flight
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.kill import KillVerdict
@@ -46,6 +46,11 @@ class Effect:
         self._settling = settling
         self._kill_switch = kill_switch
 
+    def settled_by(self, settling: Settling) -> "Effect":
+        """Return the same effect, with another way to close."""
+        parts = (self._lending, self._dispatch, self._filter, settling, self._kill_switch)
+        return Effect(*parts, self._converse)
+
     async def __call__(
         self,
         step: Step,
@@ -71,6 +76,10 @@ class Effect:
             ending = Ending(Outcome.FAILED, (reason("upstream-failed"),))
         except OutcomeUnknown:
             ending = Ending(Outcome.UNKNOWN, (reason("outcome-unknown"),))
+        except StoreUnavailable:
+            flight.settling()
+            await self._finish(step, _unwritten(flight), flight, lease)
+            raise
         except asyncio.CancelledError:
             is_cut = flight.absorb()
             flight.settling()
@@ -122,6 +131,12 @@ def _refused(refused: Refused, flight: Flight) -> Ending:
     if flight.sent:
         return Ending(Outcome.UNKNOWN, reasons)
     return Ending(Outcome.FAILED, reasons, refused=True)
+
+
+def _unwritten(flight: Flight) -> Ending:
+    """Return how a call ended that the ledger failed on the way: unless sent, it never happened."""
+    outcome = Outcome.UNKNOWN if flight.sent else Outcome.FAILED
+    return Ending(outcome, (reason("store-unavailable"),))
 
 
 def _ending(flight: Flight, *, is_cut: bool) -> Ending:

@@ -1,6 +1,13 @@
-"""Stage 8: the narrowest credential, bound to this step, inside the grant and the ceiling (I23)."""
+"""Stage 8: the narrowest credential, bound to this step, inside the grant and the ceiling (I23).
 
-from collections.abc import Mapping
+A credential whose target checks its end does not outlive the kill lease it was minted under: a call
+that leaves late, however long this process was frozen, is refused there.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from credentials.base import (
@@ -11,6 +18,7 @@ from credentials.base import (
     LeaseRequest,
 )
 from proxy.errors import Refused
+from proxy.killswitch.lease import KillLease
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.decision import Grant
 from proxy.model.step import Step
@@ -18,14 +26,27 @@ from proxy.model.token import new_id
 from proxy.model.tool import CredentialRule, Effect
 
 MAX_TTL_S = 60
+ENOUGH = 0.25  # of a kill lease: what a credential needs to arrive with
+LOOK_AGAIN_S = 0.01
 
 
 class Lending:
-    """Turns a grant into a lease. `brokers` by the name manifests use."""
+    """Turns a grant into a lease. `brokers` by the name manifests use; `clock` gives Unix seconds.
 
-    def __init__(self, brokers: Mapping[str, Broker], kill_switch: KillSwitch) -> None:
+    `lease` is the kill lease, which no fenced credential outlives.
+    """
+
+    def __init__(
+        self,
+        brokers: Mapping[str, Broker],
+        kill_switch: KillSwitch,
+        lease: KillLease,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         self._brokers = dict(brokers)
         self._kill_switch = kill_switch
+        self._lease = lease
+        self._clock = clock
 
     def request(self, step: Step) -> tuple[str, LeaseRequest] | None:
         """Return broker and request for this step, None when the policy grants no credential.
@@ -70,15 +91,18 @@ class Lending:
     async def mint(self, step: Step, wanted: tuple[str, LeaseRequest] | None) -> Lease | None:
         """Lend the credential; the epoch is checked before and after.
 
-        Raises Refused: killed, credential-refused, credential-unavailable.
+        Raises Refused: killed, kill-lease-expired, credential-refused, credential-unavailable.
         """
         if wanted is None:
             return None
         name, request = wanted
+        broker = self._brokers[name]
+        if broker.is_fenced:
+            request = replace(request, ends_by_s=await self._end_of_kill_lease())
         if self._kill_switch.covers(step.scopes, step.epoch):
             raise Refused.because("killed")
         try:
-            lease = await self._brokers[name].mint(request)
+            lease = await broker.mint(request)
         except GrantRefused:
             raise Refused.because("credential-refused") from None
         except BrokerError:
@@ -88,12 +112,35 @@ class Lending:
             raise Refused.because("killed")
         return lease
 
+    async def _end_of_kill_lease(self) -> float:
+        """Return it in Unix seconds; wait for a renewal when hardly anything is left.
+
+        The wall clock is read first: a freeze before the lease is read makes the end earlier.
+        """
+        enough_s = self._lease.terms.duration_s * ENOUGH
+        while True:
+            now_s = self._clock()
+            left_s = self._lease.remaining_s
+            if left_s >= enough_s:
+                return now_s + left_s
+            if not left_s:
+                raise Refused.because("kill-lease-expired")
+            await asyncio.sleep(LOOK_AGAIN_S)
+
     async def take_back(self, lease: Lease | None) -> bool:
         """Revoke a lease; return False when the provider did not confirm it."""
-        if lease is None:
-            return True
+        return lease is None or await self.revoke(lease.broker, lease.id)
+
+    async def revoke(self, broker: str, lease_id: str) -> bool:
+        """Revoke a lease by its id; False when that is not confirmed, or nobody knows the broker.
+
+        It may have been lent by another process.
+        """
+        known = self._brokers.get(broker)
+        if known is None:
+            return False
         try:
-            await self._brokers[lease.broker].revoke(lease.id)
+            await known.revoke(lease_id)
         except BrokerError:
             return False
         return True

@@ -134,7 +134,7 @@ class Permits:
                 await self._close(row)
 
     async def _close(self, row: StepRow) -> None:
-        if row.state in (*_OPEN, IntentState.UNKNOWN):
+        if row.state in (*_OPEN, IntentState.UNKNOWN, IntentState.STUCK):
             at = datetime.now(UTC)
             settlement = Settlement(row.intent.step_id, IntentState.UNKNOWN, at, NO_RESULT)
             await self._settling.observe(replace(settlement, spent=True))

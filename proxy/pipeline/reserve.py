@@ -35,11 +35,17 @@ REFUSED_AS: dict[ReserveStatus, str] = {
 
 
 class Reserving:
-    """Writes intent, budget holds, labels, decision and pending credential."""
+    """Writes intent, budget holds, labels, decision and pending credential.
 
-    def __init__(self, ledger: Ledger, limits: Callable[[str, str], Limits]) -> None:
+    `holder` is who holds the kill lease that calls start under.
+    """
+
+    def __init__(
+        self, ledger: Ledger, limits: Callable[[str, str], Limits], holder: str = ""
+    ) -> None:
         self._ledger = ledger
         self._limits = limits
+        self._holder = holder
 
     async def __call__(self, step: Step, wanted: tuple[str, LeaseRequest] | None) -> Answer | None:
         """Reserve; an answer comes back only for a replayed idempotency key.
@@ -55,13 +61,13 @@ class Reserving:
         manifest, decision = decided(step)
         now = datetime.now(UTC)
         return Reservation(
-            intent=_intent(step, manifest, now),
+            intent=replace(_intent(step, manifest, now), holder=self._holder),
             decision=decision_record(step, now),
             scopes=step.scopes,
             holds=self._holds(step, decision.risk),
             labels=decision.labels,
             claim=_claim(step),
-            credential=_pending(wanted, now),
+            credential=pending_of(wanted, now),
             approval=step.approval,
         )
 
@@ -129,6 +135,11 @@ def _intent(step: Step, manifest: ToolManifest, now: datetime) -> Intent:
         epoch=step.epoch,
         at=now,
         continues=step.call.round.step_id if step.call.round else "",
+        timeout_s=manifest.timeout_s,
+        roles=step.principal.roles,
+        mode=step.mode,
+        extras=step.call.extras,
+        meta=step.call.meta,
     )
 
 
@@ -140,7 +151,8 @@ def _claim(step: Step) -> Claim | None:
     return Claim(f"{key}\x1f{later.number}" if later else key, step.call.request_sha256)
 
 
-def _pending(wanted: tuple[str, LeaseRequest] | None, now: datetime) -> PendingCredential | None:
+def pending_of(wanted: tuple[str, LeaseRequest] | None, now: datetime) -> PendingCredential | None:
+    """Return the credential that is about to be minted, None without one."""
     if wanted is None:
         return None
     broker, request = wanted

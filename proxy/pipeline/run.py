@@ -154,6 +154,10 @@ class Pipeline:
             if not is_cut:
                 raise
             return await self._refuse(step, Refused.because(flight.cause), flight)
+        except StoreUnavailable:
+            flight.settling()
+            await stages.settle.abandon(step)  # its reservation may have been written all the same
+            raise
         return await way.go(step, wanted, flight)
 
     async def _decided(self, step: Step) -> Step:

@@ -62,7 +62,7 @@ class Settling:
 
         Shielded: a client that goes away cannot keep an outcome out of the ledger.
         """
-        answer = _answer(step, ending)
+        answer = answer_of(step, ending)
         settlement = Settlement(
             step_id=step.id,
             state=_STATE_OF[ending.outcome],
@@ -190,7 +190,8 @@ def _failed(step: Step) -> Settlement:
     return Settlement(step.id, IntentState.FAILED, datetime.now(UTC), "never dispatched")
 
 
-def _answer(step: Step, ending: Ending) -> Answer:
+def answer_of(step: Step, ending: Ending) -> Answer:
+    """Return how a call that was reserved is answered."""
     _, decision = decided(step)
     shown = ending.shown
     http = HTTP_OF[Outcome.DONE] if shown else HTTP_OF[ending.outcome]

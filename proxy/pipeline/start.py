@@ -42,12 +42,20 @@ class Starts:
 
         Raises Refused: killed, kill-lease-expired.
         """
+        loop, threshold = asyncio.get_running_loop(), self._kill_switch.threshold
+        threshold.enter(step.id)
+        # Both run as soon as the write has been handed to the socket.
+        loop.call_soon(threshold.leave, step.id)
+        loop.call_soon(self._look_back, step, self._look(step))
+
+    def _look(self, step: Step) -> float:
+        """Return when the lease ends. It is read first: a newer one may know of a kill."""
+        until = self._lease.fresh_until()
         if self._kill_switch.covers(step.scopes, step.epoch):
             raise Refused.because("killed")
-        if not self._lease.fresh():
+        if until is None:
             raise Refused.because("kill-lease-expired")
-        # Runs as soon as the write has been handed to the socket.
-        asyncio.get_running_loop().call_soon(self._look_back, step, self._lease.until)
+        return until
 
     def _look_back(self, step: Step, until: float) -> None:
         late_s = self._lease.now() - until
@@ -57,7 +65,21 @@ class Starts:
         extra = {"step_id": step.id, "tool": step.call.resource_id, "late_s": round(late_s, 3)}
         log.critical("a call started after its kill lease had ended", extra=extra)
         told = f"step {step.id} of {step.call.resource_id} started {late_s:.1f} s late"
-        alert = Alert(new_id("alr"), datetime.now(UTC), "late-start", Severity.CRITICAL, told)
-        task = asyncio.ensure_future(self._raise_alert(alert))
+        task = asyncio.ensure_future(self._raise_alert(_alert(step, told)))
         self._telling.add(task)
         task.add_done_callback(self._telling.discard)
+
+
+def _alert(step: Step, told: str) -> Alert:
+    """Return the alert. It names the agent: a gateway takes none of a sidecar's about others."""
+    return Alert(
+        id=new_id("alr"),
+        at=datetime.now(UTC),
+        kind="late-start",
+        severity=Severity.CRITICAL,
+        message=told,
+        tenant=step.principal.tenant,
+        agent=step.principal.agent,
+        session_id=step.session.id,
+        step_id=step.id,
+    )

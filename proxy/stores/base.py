@@ -22,6 +22,7 @@ from proxy.model.ledger import (
     StepRow,
 )
 from proxy.model.session import ALL_TENANTS, Session, SessionView
+from proxy.stores.recovery import Recoveries
 
 
 class Sessions(Protocol):
@@ -261,7 +262,26 @@ class Outbox(Protocol):
         ...
 
 
-class Store(Sessions, Hooks, Ledger, Approvals, KillLog, KillLeases, Outbox, Protocol):
+class SharedKeys(Protocol):
+    """Random keys that every process on a ledger has."""
+
+    async def shared_key(self, name: str) -> bytes:
+        """Return the 32 bytes of that name, made by whoever asks first."""
+        ...
+
+
+class Store(
+    Sessions,
+    Hooks,
+    Ledger,
+    Recoveries,
+    Approvals,
+    KillLog,
+    KillLeases,
+    Outbox,
+    SharedKeys,
+    Protocol,
+):
     """All of the above, with a life."""
 
     async def open(self) -> None:

@@ -97,7 +97,7 @@ def session_of(row: Row) -> Session:
 
 
 def intent_values(intent: Intent) -> Row:
-    """Return the values of an intent in the order of `step_rows`, `step_id` to `at`."""
+    """Return the values of an intent in the order of `intent_rows`, `step_id` to `at`."""
     return (
         intent.step_id,
         intent.session_id,
@@ -115,9 +115,10 @@ def intent_values(intent: Intent) -> Row:
 
 
 def step_of(row: Row) -> StepRow:
-    """Return the step of a row of `step_rows`."""
+    """Return the step of a row of `intent_rows`, `seq` to `context`."""
     _, step_id, session_id, tenant, agent, server, tool, effect, recovery, arguments = row[:10]
-    sha256, epoch, at_us, number, state, detail, decision_id, revision, risk = row[10:]
+    sha256, epoch, at_us, number, state, detail, decision_id, revision, risk = row[10:19]
+    holder, context = row[19], json.loads(row[20])
     intent = Intent(
         step_id=step_id,
         session_id=session_id,
@@ -131,6 +132,13 @@ def step_of(row: Row) -> StepRow:
         arguments_sha256=sha256,
         epoch=epoch,
         at=moment(at_us),
+        continues=context.get("continues", ""),
+        holder=holder,
+        timeout_s=context.get("timeout_s", 20.0),
+        roles=tuple(context.get("roles", ())),
+        mode=Mode(context.get("mode", Mode.READ_WRITE)),
+        extras=context.get("extras", "{}").encode(),
+        meta=context.get("meta", "{}").encode(),
     )
     return StepRow(intent, number, IntentState(state), detail, decision_id, revision, risk)
 

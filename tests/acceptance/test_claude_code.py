@@ -112,7 +112,7 @@ async def test_a_recorded_turn_is_one_chain(gateway: Gateway) -> None:
         ("claude-code/Read", "failed", "C"),
         ("claude-code/Bash", "failed", "C"),
         ("claude-code/CronCreate", "done", "C"),
-        ("rec/read", "done", None),
+        ("rec/read", "done", "B"),
     ]
     _, found = await gateway.operate("GET", "/v1/sessions")
     assert {one["state"] for one in found["sessions"] if not one["implicit"]} == {"ended"}

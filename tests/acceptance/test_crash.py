@@ -1,56 +1,70 @@
-"""kill -9 at any point of a write: no effect without an earlier intent, none twice or lost."""
+"""kill -9 at any point of a call: no effect without an earlier intent, none twice or lost.
 
-import contextlib
+A sample of `make crash-matrix`, and proof that the matrix can fail.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
-import aiohttp
 import pytest
+import pytest_asyncio
 
-from tests.harness.crashing import MARK, POINTS
 from tests.harness.gateway import Gateway
-from tests.harness.recorder import Recorder
 from tests.harness.world import World
+from tests.matrix.crash import Lanes
+from tests.matrix.crash_judge import Kind
+from tests.matrix.crash_lane import Crash
 
-HAPPENED = {"after-send": True, "after-settle": True}
-
-
-async def crash(world: World, point: str, tool: str) -> None:
-    """Start a gateway that dies at that point, and make it."""
-    world.program = ("tests.harness.crashing", point)
-    gateway = Gateway(world)
-    await gateway.start()
-    with contextlib.suppress(aiohttp.ClientError):
-        await gateway.call(tool, {"text": MARK}, idempotency_key="k1")
-    await gateway.kill9()
-    world.program = ("proxy",)
-
-
-@pytest.mark.parametrize("tool", ["write", "opaque"])
-@pytest.mark.parametrize("point", POINTS)
-async def test_a_write_survives_a_crash_exactly_once_or_not_at_all(
-    world: World, recorder: Recorder, point: str, tool: str
-) -> None:
-    """The tool's own record against the ledger after the restart; nothing is sent again."""
-    await crash(world, point, tool)
-    assert len(recorder.received) == (1 if HAPPENED.get(point) else 0)
-    async with Gateway(world) as again:
-        steps = await unknown(again)
-        ended = point in {"before-reserve", "after-settle"}
-        assert len(steps) == (0 if ended else 1)
-        _, answer = await again.call(tool, {"text": MARK + " no more"})
-        assert answer["outcome"] == "done"
-    assert len(recorder.received) == (2 if HAPPENED.get(point) else 1)
+SAMPLE = (
+    ("sqlite", Crash("after-reserve", Kind.KEYED)),
+    ("sqlite", Crash("after-sending", Kind.OPAQUE, 4)),
+    ("sqlite", Crash("tool-arrived", Kind.PROBED)),
+    ("sqlite", Crash("settle-commit", Kind.UNREAD, asks_again=True)),
+    ("postgres", Crash("reserve-commit", Kind.OPAQUE, asks_again=True)),
+    ("postgres", Crash("tool-acted", Kind.KEYED, asks_again=True)),
+)
+PLANTED = (
+    ("intent-after-send", Crash("after-dispatch", Kind.UNREAD), "mismatched"),
+    ("settles-twice", Crash("after-settle", Kind.UNREAD, 1), "mismatched"),
+    ("answers-early", Crash("after-answer", Kind.OPAQUE), "mismatched"),
+    ("sends-again", Crash("after-dispatch", Kind.OPAQUE), "duplicated"),
+    ("forgets-what-was-sent", Crash("after-dispatch", Kind.OPAQUE), "mismatched"),
+)
+IN_SAMPLE = ("intent-after-send", "sends-again")
 
 
-async def test_the_same_key_after_a_crash_is_not_executed_again(
-    world: World, recorder: Recorder
-) -> None:
-    """An unknown outcome is for a person; a retry with its key is refused."""
-    await crash(world, "after-send", "write")
-    async with Gateway(world) as again:
-        status, answer = await again.call("write", {"text": MARK}, idempotency_key="k1")
-        assert (status, answer["reasons"][0]["id"]) == (409, "idempotency-key-in-use")
-    assert len(recorder.received) == 1
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def lanes(request: pytest.FixtureRequest) -> AsyncIterator[Lanes]:
+    """A gateway for each store, killed and started again by one test after the other."""
+    async with AsyncExitStack() as held:
+        yield Lanes(held, lambda: request.getfixturevalue("postgres"))
+
+
+@pytest.mark.asyncio(loop_scope="module")
+@pytest.mark.parametrize(("store", "crash"), SAMPLE, ids=lambda one: getattr(one, "point", one))
+async def test_what_a_crash_leaves_is_what_happened(lanes: Lanes, store: str, crash: Crash) -> None:
+    """Eight calls under way, the tool's own record against the ledger after the restart."""
+    async with lanes.lane(store) as lane:
+        found = await lane.crash(crash, f"{store} {crash.point} {crash.kind.name.lower()}")
+    assert found.problems == ()
+
+
+@pytest.mark.parametrize(
+    ("bug", "crash", "count"),
+    [
+        pytest.param(*one, id=one[0], marks=[] if one[0] in IN_SAMPLE else [pytest.mark.slow])
+        for one in PLANTED
+    ],
+)
+async def test_a_planted_bug_is_found(bug: str, crash: Crash, count: str) -> None:
+    """A real process that does it wrong is blamed for what it did."""
+    async with AsyncExitStack() as held:
+        lane = await held.enter_async_context(Lanes(held).lane("sqlite"))
+        lane.world.program = ("tests.harness.planted_bugs", bug, *lane.world.program[1:])
+        found = await lane.crash(crash, bug)
+    figures: Any = found.figures
+    assert figures[count]
 
 
 async def test_a_second_process_does_not_get_the_ledger(gateway: Gateway, world: World) -> None:
@@ -58,11 +72,3 @@ async def test_a_second_process_does_not_get_the_ledger(gateway: Gateway, world:
     with pytest.raises(RuntimeError, match="ended with 3"):
         await Gateway(world).start()
     assert (await gateway.call("read"))[0] == 200
-
-
-async def unknown(gateway: Gateway) -> list[dict[str, Any]]:
-    """Return the intents whose outcome is unknown."""
-    status, listed = await gateway.operate("GET", "/v1/intents?state=unknown")
-    assert status == 200
-    rows: list[dict[str, Any]] = listed["intents"]
-    return rows

@@ -11,7 +11,7 @@ from tests.helm.tools import program
 
 PAGE = (ROOT / "docs/how-to/run-on-kubernetes.md").read_text()
 BLOCKS = re.findall(r"^```yaml\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-GATEWAY, REPLICAS, SIDECAR = (
+GATEWAY, REPLICAS, SIDECAR, ATTACH = (
     block.replace("sha256:…", "sha256:" + "0123456789abcdef" * 4) for block in BLOCKS
 )
 
@@ -24,7 +24,7 @@ def helm() -> str:
     return found
 
 
-@pytest.mark.parametrize("values", [GATEWAY, GATEWAY + REPLICAS, SIDECAR])
+@pytest.mark.parametrize("values", [GATEWAY, GATEWAY + REPLICAS, SIDECAR, GATEWAY + ATTACH])
 def test_the_values_on_the_page_render(helm: str, values: str) -> None:
     """As they stand there, with digests filled in."""
     done = template(helm, stdin=values)

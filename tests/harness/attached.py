@@ -68,6 +68,7 @@ class Attached:
     client: httpx.AsyncClient
     tokens: dict[str, str]
     directory: Path
+    ports: AttachPorts
 
     def gateway(self, sidecar: Sidecar = MINE) -> LocalGateway:
         """Return a sidecar's connection."""
@@ -100,7 +101,7 @@ async def attached(directory: Path) -> AsyncIterator[Attached]:
     app = attach_app(ports, GuardSettings(frozenset({HOST})))
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
-        yield Attached(ledger, kill_switch, lease, relay, client, tokens, directory)
+        yield Attached(ledger, kill_switch, lease, relay, client, tokens, directory, ports)
     await keeper.stop()
     await kill_switch.stop()
     await ledger.close()

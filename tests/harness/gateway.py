@@ -102,6 +102,15 @@ class Gateway:
             await self._http.close()
         await self._end(signal.SIGKILL)
 
+    async def dies(self, within_s: float) -> bool:
+        """Wait for an end that somebody else brings; return whether it was SIGKILL, in time."""
+        assert self._process is not None
+        try:
+            code = await asyncio.wait_for(self._process.wait(), within_s)
+        except TimeoutError:
+            return False
+        return code == -signal.SIGKILL
+
     async def _end(self, number: signal.Signals) -> int:
         process = self._process
         if process is None:

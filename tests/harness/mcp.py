@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from contextlib import AsyncExitStack
 from typing import Any
 
 import aiohttp
@@ -29,9 +30,9 @@ class IdleStream:
         self._http = http
         self._answer = answer
 
-    async def closed(self) -> float:
+    async def closed(self, within_s: float = 30) -> float:
         """Wait until the server closes it; return CLOCK_MONOTONIC in seconds."""
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(within_s):
             try:
                 async for _ in self._answer.content.iter_any():
                     pass
@@ -40,6 +41,10 @@ class IdleStream:
         at = time.monotonic()
         await self._http.close()
         return at
+
+    async def leave(self) -> None:
+        """Close it ourselves; a second time changes nothing."""
+        await self._http.close()
 
 
 async def initialize(http: aiohttp.ClientSession, url: str, token: str) -> dict[str, str]:
@@ -61,12 +66,14 @@ async def initialize(http: aiohttp.ClientSession, url: str, token: str) -> dict[
 
 async def open_idle_stream(gateway: Gateway, token: str = "") -> IdleStream:
     """Open the session's GET stream and leave it idle."""
-    http = aiohttp.ClientSession()
-    url = gateway.agents + "/mcp"
-    headers = await initialize(http, url, token or gateway.world.agent_token)
-    headers.pop("Content-Type")
-    answer = await http.get(url, headers=headers | {"Accept": "text/event-stream"})
-    assert answer.status == 200
+    async with AsyncExitStack() as unless_open:
+        http = await unless_open.enter_async_context(aiohttp.ClientSession())
+        url = gateway.agents + "/mcp"
+        headers = await initialize(http, url, token or gateway.world.agent_token)
+        headers.pop("Content-Type")
+        answer = await http.get(url, headers=headers | {"Accept": "text/event-stream"})
+        assert answer.status == 200
+        unless_open.pop_all()
     return IdleStream(http, answer)
 
 

@@ -140,6 +140,7 @@ class TestBroker:
 
     __test__ = False
     name = "keys"
+    is_fenced = False
 
     def __init__(self) -> None:
         self.minted: list[LeaseRequest] = []
@@ -147,6 +148,7 @@ class TestBroker:
         self.failure: type[GrantRefused | BrokerUnavailable] | None = None
         self.revoke_fails = False
         self.after_mint: Callable[[], Any] = lambda: None
+        self.lasts_s: float | None = None
 
     def preview(self, request: LeaseRequest) -> dict[str, object]:
         if self.failure:
@@ -158,7 +160,8 @@ class TestBroker:
             raise self.failure
         self.minted.append(request)
         self.after_mint()
-        expires = datetime.now(UTC) + timedelta(seconds=request.ttl_s)
+        lasts_s = request.ttl_s if self.lasts_s is None else self.lasts_s
+        expires = datetime.now(UTC) + timedelta(seconds=lasts_s)
         return Lease(request.lease_id, "keys", expires, {"Authorization": "Bearer lent"})
 
     async def revoke(self, lease_id: str) -> None:

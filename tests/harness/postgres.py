@@ -107,7 +107,7 @@ class Server:
 
     def remove(self) -> None:
         """Stop it if it runs, and remove everything."""
-        if (self.data / "postmaster.pid").exists():
+        if (self.data / "postmaster.pid").exists() and Path(f"/proc/{self.pid}").exists():
             self.stop("immediate")
         shutil.rmtree(self.folder)
         self._guard.communicate()

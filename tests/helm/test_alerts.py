@@ -6,6 +6,7 @@ import pytest
 
 from proxy.model.finding import Severity
 from proxy.model.reasons import REASONS
+from proxy.observability.by_worker import by_worker
 from proxy.observability.metrics import Metrics
 from tests.harness.chart import CHART, Manifest, render
 
@@ -29,7 +30,7 @@ def series() -> set[str]:
     metrics = Metrics("0")
     metrics.policy_loaded("git:abc")
     metrics.irregular({"tool-drift": 0})
-    text = metrics.render().decode()
+    text = by_worker({1: metrics.render()}).decode()
     return set(re.findall(r"^(detent_\w+)[{ ]", text, re.MULTILINE))
 
 

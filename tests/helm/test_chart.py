@@ -53,6 +53,8 @@ REFUSED = {
     "a tag for a digest": (f"{SQLITE}image: {{digest: latest}}", "/image/digest"),
     "no image": (f"{SQLITE}image: {{repository: ''}}", "/image/repository"),
     "replicas on SQLite": (f"{SQLITE}replicas: 2", "/store/kind"),
+    "workers on SQLite": (f"{SQLITE}gateway: {{workers: 2}}", "/store/kind"),
+    "no workers": (f"{SQLITE}gateway: {{workers: 0}}", "/gateway/workers"),
     "a database without its URL": (f"{SQLITE}store: {{kind: postgresql}}", "/store/url"),
     "a password in the URL": (
         f"{SQLITE}store: {{kind: postgresql, url: 'postgresql://u:secret@h/d'}}",
@@ -113,6 +115,15 @@ def test_one_replica_is_replaced_and_never_doubled(helm: str) -> None:
     (deployment,) = rendered.of("Deployment")
     assert deployment["spec"]["strategy"] == {"type": "Recreate"}
     assert rendered.of("PodDisruptionBudget") == rendered.of("Job") == []
+
+
+@pytest.mark.parametrize(("workers", "told"), [(1, []), (4, ["--workers", "4"])])
+def test_workers_are_an_argument_of_the_container(helm: str, workers: int, told: list[str]) -> None:
+    """Where there are several."""
+    values = f"gateway: {{workers: {workers}}}"
+    rendered = render(helm, CHART / "values/gateway.yaml", stdin=values)
+    serve = ["serve", "--config", "/etc/detent/detent.yaml"]
+    assert rendered.container("detent")["args"] == serve + told
 
 
 def test_operators_reach_pods_that_are_not_ready(helm: str) -> None:

@@ -12,6 +12,7 @@ ledger       steps and audit records; reserve and settle are functions in the da
 hooks        sessions and tool uses by the names agents with hooks give them
 approvals    what operators are asked, what they said
 kill_log     kills and lifts by epoch; kill_leases: who holds one
+authority    kill leases again, over connections for the thread that keeps ours
 outbox       alerts until they are delivered
 
 The transactions that everything hangs on are functions of the database, see
@@ -19,6 +20,7 @@ The transactions that everything hangs on are functions of the database, see
 """
 
 from proxy.stores.postgres.address import Address
+from proxy.stores.postgres.authority import ServerAuthority
 from proxy.stores.postgres.store import PostgresStore
 
-__all__ = ["Address", "PostgresStore"]
+__all__ = ["Address", "PostgresStore", "ServerAuthority"]

@@ -53,13 +53,22 @@ class RolledBack(StoreUnavailable):
 
 
 class Database:
-    """A database that is open from `open` to `close`; an object is opened once."""
+    """A database that is open from `open` to `close`; an object is opened once.
 
-    def __init__(self, address: Address, migrations: Sequence[Migration] | None = None) -> None:
+    `only_listens`: no replica of its own, see KillWatch.
+    """
+
+    def __init__(
+        self,
+        address: Address,
+        migrations: Sequence[Migration] | None = None,
+        *,
+        only_listens: bool = False,
+    ) -> None:
         self._migrations = shipped() if migrations is None else migrations
         self._pool = Connections(address, address.connections)
         self._kills = Connections(address, KILL_CONNECTIONS, KILL_SETTINGS)
-        self.watch = KillWatch(address)
+        self.watch = KillWatch(address, only_listens=only_listens)
         self._under_way: set[asyncio.Task[Any]] = set()
 
     @property

@@ -15,6 +15,7 @@ from proxy.model.ledger import (
     Settlement,
 )
 from proxy.stores.accounts import are_sane, horizon_us
+from proxy.stores.recovery_rows import intent_context
 from proxy.stores.rows import credential_values, decision_values, micros, scope_key
 
 SETTLED = (IntentState.DONE, IntentState.FAILED, IntentState.UNKNOWN)
@@ -42,6 +43,8 @@ def asked_of(reservation: Reservation, instance: int) -> str:
             "epoch": intent.epoch,
             "at": at_us,
             "continues": intent.continues,
+            "holder": intent.holder,
+            "context": intent_context(intent),
             "decision": decision_values(reservation.decision),
             "scopes": [scope_key(scope) for scope in reservation.scopes],
             "claim": _claim(reservation.claim),

@@ -36,29 +36,32 @@ _TO_UNKNOWN = """
 WITH dead AS MATERIALIZED (
     SELECT instance
     FROM (SELECT DISTINCT instance FROM steps
-          WHERE state <> 'done' AND state <> 'failed' AND state <> 'unknown') AS open_at
+          WHERE state <> 'done' AND state <> 'failed' AND state <> 'unknown'
+                AND strpos(holder, '/') = 0) AS open_at
     WHERE instance = $3 OR NOT alive(instance)
 ), stopped AS (
-    UPDATE steps SET state = 'unknown', detail = $1, settled_at = $2
+    UPDATE steps SET left_as = state, state = 'unknown', detail = $1, settled_at = $2, due_at = 0
     FROM dead
-    WHERE steps.instance = dead.instance
+    WHERE steps.instance = dead.instance AND strpos(holder, '/') = 0
           AND state <> 'done' AND state <> 'failed' AND state <> 'unknown'
     RETURNING steps.seq
 )
-SELECT step_rows.* FROM step_rows JOIN stopped USING (seq) ORDER BY seq
+SELECT intent_rows.* FROM intent_rows JOIN stopped USING (seq) ORDER BY seq
 """
 _STEPS = """
-SELECT * FROM step_rows
+SELECT * FROM intent_rows
 WHERE ($1::text IS NULL OR session_id = $1)
       AND (cardinality($2::text[]) = 0 OR state = ANY ($2))
       AND ($3::text[] IS NULL OR tenant = ANY ($3))
 """
-_UNSETTLED = frozenset({IntentState.INTENT, IntentState.SENDING, IntentState.UNKNOWN})
-_ONLY_UNSETTLED = " AND state <> 'done' AND state <> 'failed'"
+_UNSETTLED = frozenset(
+    {IntentState.INTENT, IntentState.SENDING, IntentState.UNKNOWN, IntentState.STUCK}
+)
+_ONLY_UNSETTLED = " AND phase <> 'done' AND phase <> 'failed'"
 _BY_NUMBER = " ORDER BY number DESC LIMIT $4"
 _BY_SEQ = " ORDER BY seq DESC LIMIT $4"
 _CLAIMED_BY = """
-SELECT * FROM step_rows
+SELECT * FROM intent_rows
 WHERE seq = (SELECT seq FROM steps
              WHERE tenant = $1 AND agent = $2 AND session_id = $3 AND idempotency_key = $4)
 """

@@ -8,7 +8,9 @@ from proxy.stores.postgres.kill_leases import LeaseTables
 from proxy.stores.postgres.kill_log import KillTables
 from proxy.stores.postgres.ledger import LedgerTables
 from proxy.stores.postgres.outbox import OutboxTables
+from proxy.stores.postgres.recoveries import RecoveryTables
 from proxy.stores.postgres.sessions import SessionTables
+from proxy.stores.postgres.shared_keys import KeyTables
 
 _BEAT = "UPDATE instances SET seen_at = clock_timestamp() WHERE id = $1"
 
@@ -17,10 +19,12 @@ class PostgresStore(
     SessionTables,
     HookTables,
     LedgerTables,
+    RecoveryTables,
     ApprovalTables,
     KillTables,
     LeaseTables,
     OutboxTables,
+    KeyTables,
 ):
     """The shared ledger, for any number of processes; an object is opened once, on one event loop.
 

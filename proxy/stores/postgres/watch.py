@@ -51,10 +51,14 @@ class Listening(Connection, Protocol):
 
 
 class KillWatch:
-    """The newest epoch this replica has heard of; `instance` is the replica's number."""
+    """The newest epoch this replica has heard of; `instance` is the replica's number.
 
-    def __init__(self, address: Address) -> None:
+    One that only listens has no number, and shows nobody that anyone lives.
+    """
+
+    def __init__(self, address: Address, *, only_listens: bool = False) -> None:
         self._address = address
+        self._only_listens = only_listens
         self._newest = 0
         self._heard = asyncio.Condition()
         self._connection: Listening | None = None
@@ -76,11 +80,15 @@ class KillWatch:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        # At once, and not when the server notices: whoever starts next looks for the dead.
+        if not self._only_listens:
+            await self._unlock(connection)
+        await goodbye(connection)
+
+    async def _unlock(self, connection: Listening) -> None:
+        """At once, and not when the server notices: whoever starts next looks for the dead."""
         with contextlib.suppress(*BROKEN, asyncpg.PostgresError):
             async with asyncio.timeout(DEADLINE_S):
                 await connection.fetch(_UNLOCK, INSTANCE_LOCK, self.instance)
-        await goodbye(connection)
 
     async def beyond(self, epoch: int) -> int:
         """Return the newest epoch as soon as it is higher than that one."""
@@ -119,6 +127,8 @@ class KillWatch:
     async def _register(self, connection: Listening) -> None:
         connection.add_termination_listener(self._on_lost)
         await connection.add_listener(CHANNEL, self._on_notified)
+        if self._only_listens:
+            return
         if not self.instance:
             ((self.instance,),) = await connection.fetch(_NEW_INSTANCE)
         await connection.fetch(_LOCK, INSTANCE_LOCK, self.instance)

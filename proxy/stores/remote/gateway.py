@@ -1,6 +1,7 @@
 """One gateway's attach port: requests, and what their failures mean."""
 
 import json
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 
@@ -12,23 +13,27 @@ JSON_TYPE = {"Content-Type": "application/json"}
 
 
 class Gateway:
-    """Asks with the sidecar's token. Whatever is not an answer is StoreUnavailable."""
+    """Asks with the sidecar's token. Whatever is not an answer is StoreUnavailable.
 
-    def __init__(self, http: EgressClient, url: str, token: str) -> None:
+    `token` gives the token as it is now, at every request: those of a pod are renewed while it
+    runs. It may raise StoreUnavailable.
+    """
+
+    def __init__(self, http: EgressClient, url: str, token: Callable[[], str]) -> None:
         self._http = http
         self._url = url.rstrip("/") + "/attach/v1/"
-        self._headers = {"Authorization": f"Bearer {token}"}
+        self._token = token
 
     async def post(self, path: str, body: bytes) -> bytes:
         """Return the body of a 200. Raises StoreUnavailable, or Refused when that is the answer."""
         request = EgressRequest(
-            "POST", self._url + path, self._headers | JSON_TYPE, body, DEADLINE_S
+            "POST", self._url + path, self._headers() | JSON_TYPE, body, DEADLINE_S
         )
         return await self._send(request)
 
     async def get(self, path: str, timeout_s: float) -> bytes:
         """Return the body of a 200. Raises StoreUnavailable."""
-        request = EgressRequest("GET", self._url + path, self._headers, timeout_s=timeout_s)
+        request = EgressRequest("GET", self._url + path, self._headers(), timeout_s=timeout_s)
         return await self._send(request)
 
     async def bundle(self, known: str, timeout_s: float) -> tuple[str, bytes]:
@@ -36,7 +41,7 @@ class Gateway:
 
         Raises StoreUnavailable.
         """
-        headers = self._headers | ({"If-None-Match": f'"{known}"'} if known else {})
+        headers = self._headers() | ({"If-None-Match": f'"{known}"'} if known else {})
         request = EgressRequest("GET", self._url + "bundle", headers, timeout_s=timeout_s)
         answer = await self._answer(request)
         if answer.status == HTTPStatus.NOT_MODIFIED:
@@ -47,6 +52,9 @@ class Gateway:
     async def close(self) -> None:
         """Close the connections."""
         await self._http.close()
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token()}"}
 
     async def _send(self, request: EgressRequest) -> bytes:
         answer = await self._answer(request)

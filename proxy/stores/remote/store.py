@@ -5,14 +5,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from pydantic import TypeAdapter, ValidationError
-
 from proxy.errors import StoreUnavailable
 from proxy.model.approval import Approval, ApprovalState, Binding, Ruling
 from proxy.model.finding import Alert
 from proxy.model.hook import HookKey
 from proxy.model.kill import KillEntry, KillOrder, KillVerdict, Scope
-from proxy.model.lease import Grant, Renewal
 from proxy.model.ledger import (
     Claim,
     DecisionRecord,
@@ -23,23 +20,21 @@ from proxy.model.ledger import (
     StepRow,
 )
 from proxy.model.session import ALL_TENANTS, Session, SessionView
+from proxy.stores.own_keys import OwnKeys
+from proxy.stores.remote.authority import GatewayAuthority, read
 from proxy.stores.remote.gateway import Gateway
 from proxy.stores.remote.outcomes import Outcomes
+from proxy.stores.remote.recoveries import NoRecoveries
 from proxy.stores.wire import operations
 
-POLL_S = 25.0
 
-_RENEWAL = TypeAdapter(Renewal)
-_GRANT = TypeAdapter(Grant)
-_ACKNOWLEDGED = TypeAdapter(tuple[str, int])
-
-
-class RemoteStore:
+class RemoteStore(GatewayAuthority, NoRecoveries):
     """A sidecar's ledger. What operators ask is asked at the gateway, and refused here."""
 
     def __init__(self, gateway: Gateway, outcomes: Path) -> None:
-        self._gateway = gateway
+        super().__init__(gateway)
         self._outcomes = Outcomes(outcomes, self._deliver)
+        self._keys = OwnKeys()
 
     async def open(self) -> None:
         """Deliver what an earlier run left. The gateway need not answer yet."""
@@ -213,28 +208,13 @@ class RemoteStore:
         """Refuse: lists are the gateway's."""
         raise _elsewhere(epoch)
 
-    async def renew(self, renewal: Renewal) -> Grant:
-        """See the port; what is granted is the remainder of the gateway's own lease."""
-        grant: Grant = _read(_GRANT, await self._gateway.post("lease", _RENEWAL.dump_json(renewal)))
-        return grant
-
-    async def acknowledge(self, holder: str, epoch: int) -> None:
-        """See the port."""
-        await self._gateway.post("acknowledge", _ACKNOWLEDGED.dump_json((holder, epoch)))
-
-    async def leave(self, holder: str) -> None:
-        """See the port."""
-        await self._gateway.post("leave", TypeAdapter(tuple[str]).dump_json((holder,)))
-
-    async def pushed(self, known: int) -> None:
-        """See the port."""
-        newest = known
-        while newest <= known:
-            newest = int(await self._gateway.get(f"kills?known={known}", POLL_S))
-
     async def holders(self) -> dict[str, int]:
         """Nobody holds a lease of a sidecar."""
         return {}
+
+    async def shared_key(self, name: str) -> bytes:
+        """See the port; a sidecar shares its agent with nobody."""
+        return self._keys.get(name)
 
     async def enqueue_alert(self, alert: Alert) -> None:
         """See the port; the gateway delivers it."""
@@ -256,7 +236,7 @@ class RemoteStore:
     async def _ask(self, method: str, *arguments: Any) -> Any:
         operation = operations()[method]
         body = await self._gateway.post(f"store/{method}", operation.pack(arguments))
-        return _read(operation.result, body)
+        return read(operation.result, body)
 
     async def _deliver(self, packed: bytes) -> None:
         await self._gateway.post("store/settle", packed)
@@ -264,10 +244,3 @@ class RemoteStore:
 
 def _elsewhere(*_asked: object) -> StoreUnavailable:
     return StoreUnavailable("Ask the gateway this sidecar is attached to.")
-
-
-def _read(shape: TypeAdapter[Any], body: bytes) -> Any:
-    try:
-        return shape.validate_json(body, strict=True)
-    except ValidationError:
-        raise StoreUnavailable("The gateway's answer does not fit.") from None

@@ -13,6 +13,7 @@ from proxy.model.ledger import (
     ReserveStatus,
     Settlement,
 )
+from proxy.stores.recovery_rows import intent_context
 from proxy.stores.rows import (
     credential_values,
     decision_values,
@@ -41,8 +42,8 @@ SELECT coalesce((SELECT number FROM steps WHERE step_id = :continues AND session
 _INSERT_STEP = """
 INSERT INTO steps (step_id, session_id, tenant, agent, server, tool, effect, recovery, arguments,
                    arguments_sha256, epoch, at, decision_id, policy_revision, risk,
-                   idempotency_key, request_sha256, holds, number, state)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'intent')
+                   idempotency_key, request_sha256, holds, number, holder, context, state)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'intent')
 """
 _INSERT_DECISION = """
 INSERT INTO decisions (decision_id, at, step_id, tenant, agent, session_id, resource_id, effect,
@@ -58,11 +59,14 @@ _END_CREDENTIAL = "UPDATE credentials SET state = 'ended' WHERE step = ?"
 _SEND = "UPDATE steps SET state = 'sending' WHERE step_id = ? AND state = 'intent'"
 _SETTLE = """
 UPDATE steps SET state = :state, detail = :detail, settled_at = :at,
-                 answer = CASE WHEN idempotency_key IS NOT NULL THEN coalesce(:answer, answer) END
+                 answer = CASE WHEN idempotency_key IS NOT NULL THEN coalesce(:answer, answer) END,
+                 recovered = CASE WHEN :state = 'unknown' THEN recovered ELSE '' END
 WHERE step_id = :step AND state <> 'done' AND state <> 'failed' AND (state <> :state OR :spent)
 RETURNING seq, tenant, agent, holds,
           EXISTS (SELECT 1 FROM credentials WHERE credentials.step = steps.seq)
 """
+# The owner of a step it had left open is back, and knows no more.
+_IS_BACK = "UPDATE steps SET left_as = '' WHERE step_id = ? AND state = 'unknown'"
 _SPENT = "UPDATE steps SET holds = '[]' WHERE seq = ?"
 _FINAL = (IntentState.DONE, IntentState.FAILED)
 _SETTLED = (*_FINAL, IntentState.UNKNOWN)
@@ -125,6 +129,8 @@ def settle(connection: sqlite3.Connection, settlement: Settlement) -> None:
         agents.add_labels(connection, tenant, agent, settlement.labels)
         if has_lease:
             connection.execute(_END_CREDENTIAL, (step,))
+    if settlement.state is IntentState.UNKNOWN:
+        connection.execute(_IS_BACK, (settlement.step_id,))
 
 
 def claimed(
@@ -187,6 +193,8 @@ def _write(connection: sqlite3.Connection, reservation: Reservation, number: int
             claim.request_sha256 if claim else None,
             holds,
             number,
+            intent.holder,
+            intent_context(intent),
         ),
     ).lastrowid
     if not record(connection, decision):

@@ -24,37 +24,42 @@ from proxy.stores.sqlite.database import Tables
 STOPPED = "the gateway stopped before the outcome was known"
 
 _OPEN = """
-SELECT * FROM step_rows
-WHERE state <> 'done' AND state <> 'failed' AND state <> 'unknown' ORDER BY +seq
+SELECT * FROM intent_rows
+WHERE phase <> 'done' AND phase <> 'failed' AND phase <> 'unknown' AND instr(holder, '/') = 0
+ORDER BY +seq
 """
 _TO_UNKNOWN = """
-UPDATE steps SET state = 'unknown', detail = ?, settled_at = ?
-WHERE state <> 'done' AND state <> 'failed' AND state <> 'unknown'
+UPDATE steps SET left_as = state, state = 'unknown', detail = ?, settled_at = ?, due_at = 0
+WHERE state <> 'done' AND state <> 'failed' AND state <> 'unknown' AND instr(holder, '/') = 0
 """
-_UNSETTLED = frozenset({IntentState.INTENT, IntentState.SENDING, IntentState.UNKNOWN})
+_UNSETTLED = frozenset(
+    {IntentState.INTENT, IntentState.SENDING, IntentState.UNKNOWN, IntentState.STUCK}
+)
 _STEPS_UNSETTLED = """
-SELECT * FROM step_rows
-WHERE state <> 'done' AND state <> 'failed'
+SELECT * FROM intent_rows
+WHERE phase <> 'done' AND phase <> 'failed'
+      AND phase IN (SELECT CASE value WHEN 'stuck' THEN 'unknown' ELSE value END
+                    FROM json_each(:states))
       AND state IN (SELECT value FROM json_each(:states))
       AND (:session IS NULL OR session_id = :session)
       AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
 ORDER BY seq DESC LIMIT :limit
 """
 _STEPS_OF_SESSION = """
-SELECT * FROM step_rows
+SELECT * FROM intent_rows
 WHERE session_id = :session
       AND (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
       AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
 ORDER BY number DESC LIMIT :limit
 """
 _STEPS = """
-SELECT * FROM step_rows
+SELECT * FROM intent_rows
 WHERE (:states = '[]' OR state IN (SELECT value FROM json_each(:states)))
       AND (:tenants IS NULL OR tenant IN (SELECT value FROM json_each(:tenants)))
 ORDER BY seq DESC LIMIT :limit
 """
 _CLAIMED_BY = """
-SELECT * FROM step_rows
+SELECT * FROM intent_rows
 WHERE seq = (SELECT seq FROM steps
              WHERE tenant = ? AND agent = ? AND session_id = ? AND idempotency_key = ?)
 """

@@ -3,19 +3,27 @@
 import sqlite3
 from pathlib import Path
 
+from proxy.stores.own_keys import OwnKeys
 from proxy.stores.sqlite.approvals import ApprovalTables
 from proxy.stores.sqlite.database import Database
 from proxy.stores.sqlite.hooks import HookTables
 from proxy.stores.sqlite.kill_leases import LeaseTables
 from proxy.stores.sqlite.ledger import LedgerTables
 from proxy.stores.sqlite.outbox import OutboxTables
+from proxy.stores.sqlite.recoveries import RecoveryTables
 from proxy.stores.sqlite.sessions import SessionTables
 
 _BEAT = "UPDATE pulse SET beats = beats + 1 WHERE id = 1"
 
 
 class SqliteStore(
-    SessionTables, HookTables, LedgerTables, ApprovalTables, LeaseTables, OutboxTables
+    SessionTables,
+    HookTables,
+    LedgerTables,
+    RecoveryTables,
+    ApprovalTables,
+    LeaseTables,
+    OutboxTables,
 ):
     """The embedded ledger, for exactly one process and one event loop.
 
@@ -25,6 +33,7 @@ class SqliteStore(
 
     def __init__(self, path: Path) -> None:
         super().__init__(Database(path))
+        self._keys = OwnKeys()
 
     async def open(self) -> None:
         """Take the ledger. Raises StoreInUse, SchemaNewer, StoreUnavailable."""
@@ -37,6 +46,10 @@ class SqliteStore(
     async def ping(self) -> None:
         """Write one row and return when it is durable. Raises StoreUnavailable."""
         await self._database.write(_beat)
+
+    async def shared_key(self, name: str) -> bytes:
+        """See the port."""
+        return self._keys.get(name)
 
 
 def _beat(connection: sqlite3.Connection) -> None:

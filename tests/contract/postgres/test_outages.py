@@ -13,6 +13,7 @@ from proxy.model.lease import Renewal
 from proxy.model.ledger import ReserveStatus
 from proxy.stores.postgres import Address, PostgresStore
 from proxy.stores.postgres.schema import inspect
+from proxy.stores.postgres.standing import standing_of
 from tests.harness.ledger import Call, kill, session
 from tests.harness.postgres import Server, database_of, store_at
 
@@ -154,6 +155,16 @@ async def test_a_standby_is_refused(url: str, standby: Server) -> None:
         await store_at(at_standby).open()
     with pytest.raises(StoreUnavailable, match="standby"):
         await inspect(Address.parse(at_standby))
+
+
+async def test_an_asynchronous_standby_is_known_of(
+    durable_postgres: Server, url: str, standby: Server
+) -> None:
+    """`detent check` warns: a failover may lose what was acknowledged."""
+    async with asyncio.timeout(BACK_S):
+        while (told := await standing_of(Address.parse(url))).standbys == 0:
+            await asyncio.sleep(0.05)
+    assert (told.synchronous, told.standbys, told.is_durable) == ("", 1, True)
 
 
 async def test_after_a_failover_the_new_primary_is_found(

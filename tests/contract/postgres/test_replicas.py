@@ -2,7 +2,9 @@
 
 import asyncio
 import time
+from dataclasses import replace
 
+from proxy.model.lease import Renewal
 from proxy.model.ledger import IntentState
 from proxy.model.session import SessionState
 from proxy.stores.postgres import PostgresStore
@@ -84,6 +86,30 @@ async def test_a_replica_that_starts_leaves_the_intents_of_the_living_alone(
         await stores[0].close()
         (found,) = await fourth.open_intents_to_unknown(after(2))
         assert (found.intent.step_id, found.state) == ("s1", IntentState.UNKNOWN)
+
+
+async def test_a_sidecar_that_reserves_lives_to_all_replicas(stores: Stores) -> None:
+    """Also to those that did not grant it its lease, and have not been told of it yet."""
+    await stores[0].open_session(session(), None, 10)
+    call = Call().reservation()
+    await stores[0].reserve(replace(call, intent=replace(call.intent, holder="pod-1/hld")))
+    assert await stores[1].abandoned_to_unknown(after(1), 60) == ()
+    assert len(await stores[1].abandoned_to_unknown(after(1), 0)) == 1
+
+
+async def test_a_replica_that_lost_its_lock_and_renews_its_lease_is_not_gone(
+    stores: Stores,
+) -> None:
+    """One of the two may be cut off for a moment; both are when it is dead."""
+    await stores[0].open_session(session(), None, 10)
+    call = Call().reservation()
+    await stores[0].reserve(replace(call, intent=replace(call.intent, holder="hld_1")))
+    await stores[1].renew(Renewal("hld_1", "nonce", 0, 0))
+    await stores[0].close()
+    assert await stores[1].abandoned_to_unknown(after(1), 60) == ()
+    await stores[1].leave("hld_1")
+    (found,) = await stores[1].abandoned_to_unknown(after(1), 60)
+    assert found.state is IntentState.UNKNOWN
 
 
 async def test_a_step_is_settled_by_any_replica(stores: Stores) -> None:

@@ -55,3 +55,11 @@ async def test_ping_returns_while_writes_work(store: Store) -> None:
     """Again and again."""
     for _ in range(3):
         await store.ping()
+
+
+async def test_a_shared_key_stays_the_same(store: Store) -> None:
+    """32 bytes for a name, as often as it is asked for."""
+    key = await store.shared_key("seal")
+    assert len(key) == 32
+    assert await store.shared_key("seal") == key
+    assert await store.shared_key("other") != key

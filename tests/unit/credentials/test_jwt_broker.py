@@ -7,7 +7,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from credentials import base64url
-from credentials.base import BrokerMisconfigured, GrantRefused, Lease, LeaseRequest
+from credentials.base import (
+    BrokerMisconfigured,
+    BrokerUnavailable,
+    GrantRefused,
+    Lease,
+    LeaseRequest,
+)
 from credentials.jwt_broker import JwtBroker
 from credentials.keys import KeyDirectory
 from credentials.verify import ReplayCache, Verifier
@@ -71,6 +77,30 @@ async def test_the_lease_ends_with_the_token(broker: JwtBroker, wanted: Wanted) 
     lease = await broker.mint(wanted(ttl_s=60))
     assert lease.expires_at == datetime.fromtimestamp(1_800_000_060, UTC)
     assert (lease.id, lease.broker) == ("lse_1", "jwt")
+
+
+@pytest.mark.parametrize(
+    ("ends_by_s", "exp"),
+    [
+        (1_800_000_001.4829, 1_800_000_001.482),
+        (1_800_000_029.9999, 1_800_000_029.999),
+        (1_800_000_030.0, 1_800_000_030),
+        (1_800_000_099.5, 1_800_000_030),
+    ],
+)
+async def test_a_token_ends_by_the_time_it_is_given(
+    broker: JwtBroker, wanted: Wanted, ends_by_s: float, exp: float
+) -> None:
+    """Rounded down to the millisecond, and never later than its own lifetime."""
+    lease = await broker.mint(wanted(ends_by_s=ends_by_s))
+    assert part(lease, 1)["exp"] == exp
+    assert lease.expires_at.timestamp() == pytest.approx(exp, abs=1e-5)
+
+
+async def test_nothing_is_signed_that_has_ended_already(broker: JwtBroker, wanted: Wanted) -> None:
+    """A token nobody would take is no token."""
+    with pytest.raises(BrokerUnavailable):
+        await broker.mint(wanted(ends_by_s=1_800_000_000.0))
 
 
 async def test_a_rotated_key_signs_the_next_token(

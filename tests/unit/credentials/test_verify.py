@@ -103,12 +103,12 @@ def test_the_epoch_floor_is_asked_for_this_call(verifier: Verifier, token: str) 
 
 @pytest.mark.parametrize(
     ("moved_s", "code"),
-    [(-6, "not-yet-valid"), (-5, None), (34.9, None), (35, "expired")],
+    [(-6, "not-yet-valid"), (-5, None), (29.999, None), (30, "expired")],
 )
-def test_the_leeway_is_all_that_clocks_may_disagree(
+def test_the_leeway_forgives_a_clock_ahead_and_stretches_no_end(
     verifier: Verifier, token: str, time_s: list[float], moved_s: float, code: str | None
 ) -> None:
-    """With 5 s of leeway a token of 30 s is good from -5 s to just under 35 s."""
+    """With 5 s of leeway a token of 30 s is good from -5 s to just under 30 s."""
     time_s[0] += moved_s
     if code is None:
         assert verifier.verify(token)
@@ -116,12 +116,29 @@ def test_the_leeway_is_all_that_clocks_may_disagree(
         assert refusal(verifier, token) == code
 
 
-def test_tokens_in_their_leeway_do_not_push_each_other_out(
+@pytest.mark.parametrize(("moved_s", "code"), [(1.481, None), (1.482, "expired")])
+def test_an_end_between_two_seconds_is_kept_to_the_millisecond(
+    verifier: Verifier,
+    resigned: Callable[..., str],
+    time_s: list[float],
+    moved_s: float,
+    code: str | None,
+) -> None:
+    """A token ends with a kill lease, and those do not end on whole seconds."""
+    token = resigned(exp=1_800_000_001.482)
+    time_s[0] += moved_s
+    if code is None:
+        assert verifier.verify(token).expires_at_s == 1_800_000_001.482
+    else:
+        assert refusal(verifier, token) == code
+
+
+def test_tokens_near_their_end_do_not_push_each_other_out(
     verifier: Verifier, resigned: Callable[..., str], time_s: list[float]
 ) -> None:
-    """Each is good once, and is remembered for as long as the leeway revives it."""
+    """Each is good once, and is remembered for as long as it lives."""
     first, second = resigned(jti="lse_1"), resigned(jti="lse_2")
-    time_s[0] += 32
+    time_s[0] += 28
     assert verifier.verify(first)
     time_s[0] += 1
     assert verifier.verify(second)
@@ -143,7 +160,8 @@ def test_tokens_in_their_leeway_do_not_push_each_other_out(
         ({"jti": ""}, "claim-invalid"),
         ({"scope": ["records:write"]}, "claim-invalid"),
         ({"exp": "1800000030"}, "claim-invalid"),
-        ({"exp": 1800000030.0}, "claim-invalid"),
+        ({"exp": True}, "claim-invalid"),
+        ({"iat": 1800000000.0}, "claim-invalid"),
         ({"nbf": True}, "claim-invalid"),
         ({"epoch": -1}, "claim-invalid"),
         ({"act": "acme/x"}, "claim-invalid"),
@@ -154,6 +172,7 @@ def test_tokens_in_their_leeway_do_not_push_each_other_out(
         ({"authorization_details": [{"type": "detent_tool_call"}]}, "claim-invalid"),
         ({"args_sha256": "0" * 64}, "claim-invalid"),
         ({"exp": 1_800_000_061}, "lifetime-refused"),
+        ({"exp": 1_800_000_060.001}, "lifetime-refused"),
         ({"exp": 1_800_000_000}, "lifetime-refused"),
         ({"nbf": 1_800_000_006}, "not-yet-valid"),
         ({"iat": 1_800_000_006}, "not-yet-valid"),

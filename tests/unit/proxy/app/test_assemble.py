@@ -10,6 +10,8 @@ import pytest
 from proxy.app.assemble import Assembled, assemble
 from proxy.config import Settings, load_settings
 from proxy.errors import ConfigError, PolicyInvalid
+from proxy.killswitch.keeper import LeaseKeeper
+from proxy.killswitch.lease_thread import LeaseThread
 from proxy.observability.masking import MASK, Masker
 from tests.harness.world import World
 
@@ -131,3 +133,14 @@ async def test_the_staged_copy_is_removed_at_the_end(world: World, staging: Path
     built.cleanup()
     assert list(staging.iterdir()) == []
     await built.gateway.stop()
+
+
+async def test_who_shares_a_ledger_keeps_its_lease_on_a_thread_of_its_own(world: World) -> None:
+    """A process with a ledger of its own needs nobody's word, and no thread."""
+    kinds = []
+    for blocks in ({}, {"store": "postgresql://detent@127.0.0.1:1/ledger"}):
+        built = assemble(settings(world, **blocks), {}, Masker())
+        kinds.append(type(built.gateway.parts.keeper))
+        await built.gateway.stop()
+        built.cleanup()
+    assert kinds == [LeaseKeeper, LeaseThread]

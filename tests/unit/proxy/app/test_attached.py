@@ -119,3 +119,17 @@ async def test_what_cannot_be_attached_to_is_told(tmp_path: Path, attach: dict[s
     settings = Settings.model_validate({"attach": attach, "directory": tmp_path})
     with pytest.raises(ConfigError, match="attach"):
         gateway_of(settings, Secrets(settings, {"SIDECAR": "dtx_secret"}))
+
+
+async def test_a_token_that_cannot_be_read_any_more_is_no_token(tmp_path: Path) -> None:
+    """Its file is read at every request; while it is away the gateway cannot be asked."""
+    token = tmp_path / "token"
+    token.touch(0o600)
+    token.write_text("dtx_secret")
+    attach = {"url": URL, "token": {"file": str(token)}}
+    settings = Settings.model_validate({"attach": attach, "directory": tmp_path})
+    gateway = gateway_of(settings, Secrets(settings, {}))
+    token.unlink()
+    with pytest.raises(StoreUnavailable, match=r"attach\.token"):
+        await gateway.get("kills", 1.0)
+    await gateway.close()

@@ -68,6 +68,7 @@ async def test_good_settings_have_no_error_and_nothing_is_left_behind(
     good = told(findings, "ok")
     assert told(findings, "error") == {}
     assert good.pop("policy").startswith("revision sha256:")
+    assert {good.pop("tiers.docs")[-8:], good.pop("tiers.rec")[-8:]} == {"(tier B)"}
     assert good == {
         "store": str(world.database),
         "listen": "no TLS of our own",
@@ -169,8 +170,9 @@ async def test_tools_that_agents_run_themselves_are_told(world: World) -> None:
     """With what that means: no server of that name has to be there."""
     world.tools["claude-code"] = {"Bash": {"hooks": True, "effect": "write", "risk": 1}}
     good = told(await found(world), "ok")
-    assert good["hooks.claude-code"].startswith("1 tools decided by hooks")
-    assert "tier C" in good["hooks.claude-code"]
+    assert good["tiers.claude-code"].startswith("1 tools are decided by hooks")
+    assert "tier C" in good["tiers.claude-code"]
+    assert "tier B" in good["tiers.rec"]
 
 
 async def test_a_tool_that_wants_a_credential_nobody_lends_is_told(world: World) -> None:

@@ -33,6 +33,12 @@ async def gateway(staging: Path, world: World) -> AsyncIterator[Gateway]:
         yield gateway
 
 
+async def test_the_key_of_what_clients_carry_is_the_ledgers(gateway: Gateway) -> None:
+    """Known before anything is served, and the same at every replica."""
+    assert len(gateway.seal_key) == 32
+    assert gateway.seal_key == await gateway.parts.store.shared_key("request-state")
+
+
 async def test_a_stop_ends_everything_and_a_second_one_nothing(
     world: World, gateway: Gateway
 ) -> None:

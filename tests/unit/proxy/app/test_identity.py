@@ -10,11 +10,13 @@ from proxy.app.identity import (
     operators_of,
     principals_of,
     scopes_of_settings,
+    sidecar_tokens_of,
 )
 from proxy.config import Settings
 from proxy.errors import ConfigError
 from proxy.model.kill import Scope, ScopeKind
 from proxy.model.session import Mode, Operator, Principal
+from proxy.model.sidecar import Sidecar
 
 A, B = "a" * 64, "b" * 64
 LISTEN = {"public_url": "https://detent.acme"}
@@ -81,6 +83,14 @@ def test_operators_are_known_by_the_hash_of_their_token(
     assert operators == {A: Operator("oncall", ("kill",), ("acme",))}
 
 
+PODS = {
+    "issuer": "https://kubernetes.default.svc",
+    "jwks_uri": "https://10.0.0.1/openid/v1/jwks",
+    "allow_private": True,
+    "subjects": [{"sub": "system:serviceaccount:a:b", "name": "pods", "agents": ["acme/loop"]}],
+}
+
+
 def test_an_issuer_is_trusted_as_the_settings_say(builder_of: Callable[..., Builder]) -> None:
     """Its rules, its subjects, its claims; nothing is opened for it yet."""
     builder = builder_of(listen=LISTEN, identity={"issuers": [IDP, K8S]})
@@ -143,3 +153,36 @@ def test_a_dry_run_of_everything_covers_issuers_too(builder_of: Callable[..., Bu
     assert idp.subjects["u1"].dry_run
     assert k8s.claims is not None
     assert k8s.claims.dry_run
+
+
+async def test_an_issuer_of_sidecars_is_trusted_as_the_settings_say(
+    builder_of: Callable[..., Builder],
+) -> None:
+    """The same issuer may sign for agents, for another audience."""
+    builder = builder_of(listen=LISTEN, identity={"issuers": [K8S]}, attach={"issuers": [PODS]})
+    tokens, closing = sidecar_tokens_of(builder.settings, builder.key_set)
+    (known,) = tokens._issuers.values()
+    assert known.rules.audiences == {"detent-attach"}
+    assert known.rules.types == {NO_TYPE}
+    assert known.subjects == {
+        "system:serviceaccount:a:b": Sidecar("pods", frozenset({"acme/loop"}))
+    }
+    for close in closing:
+        await close()
+
+
+def test_a_key_set_of_sidecars_that_may_not_be_fetched_is_told(
+    builder_of: Callable[..., Builder],
+) -> None:
+    """With its own place in the settings."""
+    builder = builder_of(attach={"issuers": [PODS | {"jwks_uri": "ftp://10.0.0.1/jwks"}]})
+    with pytest.raises(ConfigError, match=r"attach\.issuers: https://kubernetes"):
+        sidecar_tokens_of(builder.settings, builder.key_set)
+
+
+def test_a_token_is_an_agents_or_a_sidecars(builder_of: Callable[..., Builder]) -> None:
+    """An audience that would make it both keeps the gateway from starting."""
+    both = {"issuers": [PODS | {"audience": ["detent-attach", "detent"]}]}
+    builder = builder_of(listen=LISTEN, identity={"issuers": [K8S]}, attach=both)
+    with pytest.raises(ConfigError, match="audience"):
+        sidecar_tokens_of(builder.settings, builder.key_set)

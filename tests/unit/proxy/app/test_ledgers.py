@@ -13,7 +13,7 @@ from proxy.app import ledgers
 from proxy.app.secrets import Secrets
 from proxy.config import Settings
 from proxy.errors import ConfigError, SchemaNewer, StoreUnavailable
-from proxy.stores.postgres import Address, PostgresStore
+from proxy.stores.postgres import Address, PostgresStore, ServerAuthority
 from proxy.stores.postgres.schema import migration, shipped, upgrade
 from proxy.stores.sqlite import SqliteStore
 from tests.harness.postgres import Server
@@ -145,3 +145,27 @@ def test_tls_files_are_read_before_the_start(settings_of: SettingsOf, tmp_path: 
     address = ledgers.address_of(*made(settings_of(store=URL + "?sslrootcert=ca.pem")))
     assert address is not None
     assert address.tls == "verify-full"
+
+
+def test_a_ledger_of_our_own_is_asked_on_the_main_loop(settings_of: SettingsOf) -> None:
+    """There is nobody else to hear of."""
+    assert ledgers.authority_of(*made(settings_of(store="sqlite:///x.db"))) is None
+
+
+async def test_a_shared_ledger_is_asked_over_connections_of_its_own(
+    settings_of: SettingsOf,
+) -> None:
+    """By name, not yet connected."""
+    connect = ledgers.authority_of(*made(settings_of(store=URL)))
+    assert connect is not None
+    assert isinstance(connect(), ServerAuthority)
+
+
+async def test_a_gateway_is_asked_over_connections_of_its_own(settings_of: SettingsOf) -> None:
+    """Closed with the thread that asks."""
+    attach = {"url": "http://127.0.0.1:1", "token": {"env": "TOKEN"}}
+    connect = ledgers.authority_of(*made(settings_of(attach=attach), TOKEN="dtx_0123456789"))
+    assert connect is not None
+    async with connect() as authority:
+        with pytest.raises(StoreUnavailable):
+            await authority.acknowledge("hld", 1)

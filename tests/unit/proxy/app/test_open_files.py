@@ -4,7 +4,7 @@ from collections.abc import Callable
 import pytest
 
 from proxy.app import checks
-from proxy.app.open_files import room_for
+from proxy.app.open_files import ATTACH_CONNECTIONS, attach_room, room_for
 
 INFINITY = resource.RLIM_INFINITY
 Limit = Callable[[int, int], list[tuple[int, int]]]
@@ -53,3 +53,13 @@ def test_too_little_room_is_warned_of(limit: Limit) -> None:
     assert "ulimit -n" in finding.message
     limit(64, INFINITY)
     assert checks._room(1_000) == []
+
+
+def test_sidecars_have_room_beside_agents(limit: Limit) -> None:
+    """What files there are, agents and everything else taken away; one at least."""
+    limit(1_024, INFINITY)
+    assert attach_room(1_000) == ATTACH_CONNECTIONS
+    limit(1_024, 4_000)
+    assert attach_room(1_000) == 4_000 - 600 - 1_000
+    limit(1_024, 1_024)
+    assert attach_room(1_000) == 1

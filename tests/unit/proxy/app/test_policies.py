@@ -55,16 +55,8 @@ def test_the_catalogue_in_force_is_replaced_whole(bundle: Path) -> None:
     assert [one.tool for one in catalogue.of_server("rec")] == ["read"]
     assert catalogue.of_server("other") == []
     assert catalogue.limits("acme", "loop") == Limits(10, 20, 60)
-    assert catalogue.hooked() == frozenset()
     catalogue.replace(Catalogue({}, Limits(1, 2, 3), {}, {}, {}))
     assert (catalogue.names(), catalogue.limits("acme", "loop")) == ([], Limits(1, 2, 3))
-
-
-def test_tools_that_agents_run_themselves_are_known(bundle: Path) -> None:
-    """They are tier C wherever they are shown."""
-    own = {"Bash": {"hooks": True, "effect": "write", "risk": 1}}
-    write(bundle, {"tools/claude-code/data.yaml": json.dumps(own)})
-    assert CurrentCatalogue(load_catalogue(bundle)).hooked() == {"claude-code/Bash"}
 
 
 def test_a_staged_copy_is_private_and_does_not_follow_its_source(

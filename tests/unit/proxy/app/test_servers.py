@@ -179,3 +179,20 @@ async def test_signals_are_left_to_the_process() -> None:
     async with serving(App()):
         during = [signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)]
     assert during == before
+
+
+@pytest.mark.parametrize("is_secured", [False, True])
+async def test_a_worker_serves_what_a_sibling_leaves_waiting(is_secured: bool, pem: Path) -> None:
+    """On a socket of that one, until it is left to it again."""
+    tls = Tls(pem / "cert.pem", pem / "key.pem") if is_secured else None
+    own, covered = bind(ANY), bind(ANY)
+    covered.listen()
+    servers = Servers((Port(App(), own, tls, covered=(covered,)),))
+    await servers.start()
+    url = f"{'https' if tls else 'http'}://127.0.0.1:{covered.getsockname()[1]}"
+    assert await status_of(url, verify=False) == 200
+    servers.leave_covered()
+    with pytest.raises(httpx.TimeoutException):
+        await status_of(url, verify=False, timeout=0.3)
+    await servers.stop()
+    servers.close()

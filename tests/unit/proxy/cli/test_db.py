@@ -31,12 +31,9 @@ def test_a_ledger_without_a_schema_is_upgraded_once(detent: Run, config: Path) -
 def test_machines_get_one_document(detent: Run, config: Path) -> None:
     """Versions, and whether they fit."""
     told = json.loads(detent("db", "upgrade", "-c", config, "--json").output)
-    assert told == {
-        "found": told["newest"],
-        "compatible": told["newest"],
-        "newest": told["newest"],
-        "usable": True,
-    }
+    assert told.keys() == {"found", "compatible", "newest", "usable"}
+    assert told["compatible"] <= told["found"] == told["newest"]
+    assert told["usable"] is True
 
 
 def test_a_sqlite_ledger_is_looked_at_too(detent: Run, tmp_path: Path) -> None:

@@ -45,3 +45,14 @@ def test_settings_are_those_of_the_file_and_the_environment(
     monkeypatch.setenv("DETENT_DRYRUN", "true")
     with pytest.raises(ConfigError, match="unknown key"):
         settings_of(file)
+
+
+def test_options_override_file_and_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are given."""
+    file = tmp_path / "detent.yaml"
+    file.write_text("workers: 2\nstore: postgresql://u@h/d\n")
+    monkeypatch.setenv("DETENT_WORKERS", "3")
+    assert settings_of(file).workers == 3
+    assert settings_of(file, workers=4).workers == 4

@@ -73,6 +73,16 @@ def test_a_ledger_in_use_exits_3(detent: Run, tmp_path: Path) -> None:
     assert "give this one its own `store`" in result.stderr
 
 
+def test_workers_on_sqlite_exit_2(detent: Run, tmp_path: Path) -> None:
+    """With the cure; no port is bound, no ledger made."""
+    world = World(tmp_path, "http://127.0.0.1:9")
+    write(world.bundle)
+    result = detent("serve", "--config", world.write(), "--workers", "2")
+    assert result.exit_code == 2
+    assert "set store: postgresql://" in result.stderr
+    assert not world.database.exists()
+
+
 def test_a_level_nobody_knows_is_a_usage_error(detent: Run) -> None:
     """The message lists those there are."""
     result = detent("serve", "--log-level", "loud")

@@ -74,3 +74,24 @@ def test_the_halt_file_is_where_it_is_said_to_be() -> None:
     assert Settings().halt_file.name == "detent.halt"
     named = Settings.model_validate({"kill": {"halt_file": "/var/lib/detent/detent.halt"}})
     assert str(named.halt_file) == "/var/lib/detent/detent.halt"
+
+
+@pytest.mark.parametrize(
+    ("blocks", "cure"),
+    [
+        ({}, "set store: postgresql://"),
+        (
+            {
+                "store": "postgresql://detent@db.example/ledger",
+                "attach": {"url": "https://gw.example", "token": {"env": "T"}},
+            },
+            "leave `workers` out",
+        ),
+    ],
+)
+def test_workers_need_a_ledger_they_can_share(blocks: dict[str, Any], cure: str) -> None:
+    """A SQLite file is one process's alone; a sidecar is one process."""
+    assert Settings.model_validate(blocks | {"workers": 1}).workers == 1
+    with pytest.raises(ValidationError, match=cure):
+        Settings.model_validate(blocks | {"workers": 2})
+    assert Settings.model_validate({"store": "postgres://u@h/d", "workers": 2}).workers == 2

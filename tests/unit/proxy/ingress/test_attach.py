@@ -1,16 +1,23 @@
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
 
+from proxy.errors import StoreUnavailable
 from proxy.ingress import attach as module
+from proxy.ingress.attach import attach_app
+from proxy.ingress.guard import GuardSettings
+from proxy.model.finding import Alert, Severity
 from proxy.model.kill import GLOBAL
+from proxy.model.sidecar import Sidecar
 from proxy.model.token import TokenKind, new_token
-from tests.harness.attached import MINE, OTHER, Attached
+from tests.harness.attached import HOST, MINE, OTHER, Attached
 from tests.harness.attached import attached as serve
+from tests.harness.ledger import NOW, Call, session
 
 RENEWAL = b'{"holder":"hld","nonce":"n","known":0,"acked":0}'
 
@@ -115,3 +122,54 @@ async def test_what_is_known_has_to_be_an_epoch(attached: Attached, query: str) 
     """400 otherwise."""
     answer = await ask(attached, "GET", f"kills{query}")
     assert answer.status_code == 400
+
+
+async def test_a_reservation_names_the_holder_that_carries_the_call(attached: Attached) -> None:
+    """Under the sidecar's own name, whatever it says: by that it is found when it is gone."""
+    store = attached.store()
+    await store.open_session(session(), None, 10)
+    call = Call().reservation()
+    await store.reserve(replace(call, intent=replace(call.intent, holder="pod-2/hld")))
+    row = await attached.ledger.step("stp1")
+    assert row is not None
+    assert row.intent.holder == "pod-1/pod-2/hld"
+
+
+async def test_an_alert_about_no_agent_is_told_in_the_sidecars_name(attached: Attached) -> None:
+    """It comes through, and cannot be taken for the gateway's own word; one of an agent stays."""
+    own = Alert("alr1", NOW, "late-start", Severity.CRITICAL, "step stp1 started 1.0 s late")
+    about = replace(own, id="alr2", tenant="acme", agent="loop")
+    for alert in (own, about):
+        await attached.store().enqueue_alert(alert)
+    due = [alert for alert, _ in await attached.ledger.due_alerts(NOW, 10)]
+    told = replace(own, message=f"sidecar pod-1: {own.message}")
+    assert sorted(due, key=lambda one: one.id) == [told, about]
+
+
+@pytest.mark.parametrize("changes", [{"tenant": "globex"}, {"session_id": "ses1"}], ids=str)
+async def test_an_alert_about_others_is_refused(
+    attached: Attached, changes: dict[str, Any]
+) -> None:
+    """Whoever it names has to be the sidecar's own."""
+    alert = Alert("alr1", NOW, "live-secret", Severity.CRITICAL, "x")
+    with pytest.raises(StoreUnavailable, match="not-your-agent"):
+        await attached.store().enqueue_alert(replace(alert, **changes))
+
+
+async def test_a_token_of_an_issuer_is_its_sidecars(attached: Attached) -> None:
+    """Whoever the issuer does not know is nobody."""
+    tokens = cast("Any", Known())
+    app = attach_app(replace(attached.ports, tokens=tokens), GuardSettings(frozenset({HOST})))
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url=f"http://{HOST}") as client:
+        for token, status in (("eyJ.good", 200), ("eyJ.bad", 401)):
+            headers = {"authorization": f"Bearer {token}"}
+            answer = await client.get("/attach/v1/bundle", headers=headers)
+            assert answer.status_code == status
+
+
+class Known:
+    """Knows one token."""
+
+    async def sidecar(self, token: str) -> Sidecar | None:
+        return MINE if token == "eyJ.good" else None

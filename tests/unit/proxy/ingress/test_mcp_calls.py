@@ -114,7 +114,7 @@ def test_a_method_with_an_unknown_server_is_not_there() -> None:
 
 def retry(**params: Any) -> Any:
     message = message_with(name="rec__write", **params)
-    seal, call = Seal(b"k" * 32), call_with(message)
+    seal, call = Seal(lambda: b"k" * 32), call_with(message)
     if "requestState" in params and params["requestState"] == "ours":
         state = seal.sealed(Carried("stp_1", 3, "own"), LOOP, call)
         message = message_with(name="rec__write", **(params | {"requestState": state}))

@@ -8,6 +8,7 @@ from proxy.errors import BadRequest, Refused
 from proxy.ingress.jsonrpc import Message
 from proxy.ingress.mcp_calls import Exchange
 from proxy.ingress.mcp_methods import Methods
+from proxy.ingress.unread import HANG_UP
 from proxy.model.call import ToolCall
 from proxy.model.ledger import Outcome
 from proxy.model.mcp import RpcReply
@@ -117,3 +118,15 @@ async def test_a_log_level_goes_to_every_server() -> None:
     assert [call.server for call in gate.calls] == ["a", "b"]
     none = await answered(gate_that(refused("default-deny")), "logging/setLevel", level="info")
     assert json.loads(none.error or b"")["code"] == -32010
+
+
+@pytest.mark.parametrize(("reason_id", "times"), [("killed", 1), ("default-deny", 0)])
+async def test_the_connection_of_a_killed_call_is_let_go_of(reason_id: str, times: int) -> None:
+    """Of no other refused call."""
+    asked: list[str] = []
+    connection = Connection()
+    scope = {HANG_UP: lambda: asked.append("hurry")}
+    exchange = Exchange(scope, connection.receive, connection.send, caller_of("loop"), "a")
+    message = Message(1, "resources/read", {"uri": "f:x"})
+    await Methods(gate_that(refused(reason_id)), STAMP).answered(exchange, message, Silence)
+    assert len(asked) == times

@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.errors import BadRequest
-from proxy.ingress.mcp_rounds import LIFETIME_S, Carried, Seal
+from proxy.ingress.mcp_rounds import LIFETIME_S, Carried, Seal, own_seal
 from proxy.model.call import Door, ToolCall
 from tests.harness.doors import caller_of
 
@@ -30,13 +30,25 @@ def refused(seal: Seal, state: object, call: ToolCall = CALL, agent: str = "loop
 
 def test_what_is_sealed_can_be_opened_again() -> None:
     """By the same principal, for the same request."""
-    seal = Seal(b"k" * 32)
+    seal = Seal(lambda: b"k" * 32)
     assert seal.opened(seal.sealed(CARRIED, LOOP, CALL), LOOP, CALL) == CARRIED
+
+
+def test_a_replica_with_the_same_key_opens_it() -> None:
+    """Whenever that one was started: they count the seconds alike."""
+    state = Seal(lambda: b"k" * 32).sealed(CARRIED, LOOP, CALL)
+    assert Seal(lambda: b"k" * 32).opened(state, LOOP, CALL) == CARRIED
+
+
+def test_a_seal_of_ones_own_opens_for_nobody_else() -> None:
+    """Not even for another of this process."""
+    state = own_seal().sealed(CARRIED, LOOP, CALL)
+    assert refused(own_seal(), state)
 
 
 def test_a_later_round_is_the_same_request() -> None:
     """Trace ids and the like may differ."""
-    seal = Seal(b"k" * 32)
+    seal = Seal(lambda: b"k" * 32)
     again = ToolCall("rec", "write", b'{"n":1}', Door.MCP, meta=b'{"traceparent":"x"}')
     assert seal.opened(seal.sealed(CARRIED, LOOP, CALL), LOOP, again) == CARRIED
 
@@ -52,23 +64,23 @@ def test_a_later_round_is_the_same_request() -> None:
 )
 def test_it_opens_for_no_other_request(other: ToolCall) -> None:
     """Approved input for one call is not input for another."""
-    seal = Seal(b"k" * 32)
+    seal = Seal(lambda: b"k" * 32)
     error = refused(seal, seal.sealed(CARRIED, LOOP, CALL), other)
     assert (error.code, error.rpc_code) == ("invalid-request-state", -32602)
 
 
 def test_it_opens_for_no_other_principal_and_no_other_key() -> None:
     """Whoever got hold of it."""
-    seal = Seal(b"k" * 32)
+    seal = Seal(lambda: b"k" * 32)
     state = seal.sealed(CARRIED, LOOP, CALL)
     assert refused(seal, state, agent="other")
-    assert refused(Seal(b"x" * 32), state)
+    assert refused(Seal(lambda: b"x" * 32), state)
 
 
 def test_it_opens_only_for_a_while() -> None:
     """Ten minutes."""
     clock = Clock()
-    seal = Seal(b"k" * 32, clock=clock)
+    seal = Seal(lambda: b"k" * 32, clock=clock)
     state = seal.sealed(CARRIED, LOOP, CALL)
     clock.now_s += LIFETIME_S
     assert seal.opened(state, LOOP, CALL) == CARRIED
@@ -79,7 +91,7 @@ def test_it_opens_only_for_a_while() -> None:
 @given(st.data())
 def test_any_change_is_noticed(data: st.DataObject) -> None:
     """Of whichever character."""
-    seal = Seal(b"k" * 32, clock=Clock())
+    seal = Seal(lambda: b"k" * 32, clock=Clock())
     state = seal.sealed(CARRIED, LOOP, CALL)
     at = data.draw(st.integers(0, len(state) - 1))
     new = data.draw(st.sampled_from("ABCabc019-_").filter(lambda had: had != state[at]))
@@ -89,5 +101,6 @@ def test_any_change_is_noticed(data: st.DataObject) -> None:
 @pytest.mark.parametrize("state", [None, 1, "", "x", "é", [], "A" * 43, "x" * 100_000])
 def test_other_things_open_nothing(state: object) -> None:
     """Neither a shape nor a length helps."""
-    assert refused(Seal(b"k" * 32), state)
-    assert refused(Seal(b"k" * 32), Seal(b"k" * 32).sealed(CARRIED, LOOP, CALL) + "-TAMPERED")
+    seal = Seal(lambda: b"k" * 32)
+    assert refused(seal, state)
+    assert refused(seal, seal.sealed(CARRIED, LOOP, CALL) + "-TAMPERED")

@@ -8,6 +8,7 @@ from starlette.types import ASGIApp
 from proxy.ingress.jsonrpc import Message
 from proxy.ingress.mcp_calls import Exchange
 from proxy.ingress.mcp_parked import ParkedCalls, ParkingLimits
+from proxy.ingress.mcp_rounds import own_seal
 from proxy.ingress.mcp_stateless import StatelessEra
 from proxy.model.call import ToolCall
 from proxy.model.ledger import Outcome
@@ -199,7 +200,7 @@ async def test_a_client_that_hangs_up_in_a_later_round_cancels_the_call(
 async def test_only_so_many_calls_wait(gate: RecordingGate) -> None:
     """One more is cancelled, and its client told."""
     gate.meanwhile = asking("elicitation/create")
-    era = StatelessEra(gate, {}, ParkedCalls(ParkingLimits(per_principal=1)))
+    era = StatelessEra(gate, {}, ParkedCalls(ParkingLimits(per_principal=1)), own_seal())
     message = Message(1, "tools/call", TOOL | {"_meta": meta_with()})
     told = []
     for _ in range(2):

@@ -18,6 +18,7 @@ TABLE = {
     ("GET", "/v1/chains/ses_1"): {"view"},
     ("GET", "/v1/decisions"): {"view"},
     ("GET", "/v1/intents"): {"view"},
+    ("POST", "/v1/intents/stp_1/settle"): {"approve"},
     ("GET", "/v1/findings"): {"view"},
     ("GET", "/v1/approvals"): {"approve"},
     ("GET", "/v1/approvals/apr_1"): {"approve"},
@@ -50,7 +51,12 @@ def test_the_table_is_whole(plane: Plane) -> None:
     ports = plane.ports
     paths = {
         operation.path.format(
-            epoch="1", session="ses_1", tenant="acme", agent="loop", approval="apr_1"
+            epoch="1",
+            session="ses_1",
+            tenant="acme",
+            agent="loop",
+            approval="apr_1",
+            step="stp_1",
         )
         for operation in operations_of(ports)
     }

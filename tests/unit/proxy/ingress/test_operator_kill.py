@@ -226,6 +226,15 @@ async def test_a_lift_without_a_reason_is_refused(plane: Plane, body: Any) -> No
     assert plane.kill_switch.covers([GLOBAL])
 
 
+async def test_a_kill_tells_who_lifted_it(plane: Plane) -> None:
+    """Nobody, as long as it stands."""
+    await plane.ask("POST", "/killswitch", by="kill")
+    assert (await plane.ask("GET", "/killswitch/1"))[1]["lifted"] is None
+    await plane.ask("DELETE", "/killswitch/1", WHY, by="lift")
+    lifted = (await plane.ask("GET", "/killswitch/1"))[1]["lifted"]
+    assert (lifted["epoch"], lifted["actor"], lifted["reason"]) == (2, "lift", WHY["reason"])
+
+
 async def test_a_kill_is_lifted_once(plane: Plane) -> None:
     """A second lift finds nothing to lift."""
     await plane.ask("POST", "/killswitch")

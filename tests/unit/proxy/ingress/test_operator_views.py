@@ -1,5 +1,6 @@
 import json
 from datetime import UTC, datetime
+from functools import partial
 
 import pytest
 from starlette.requests import Request
@@ -9,6 +10,7 @@ from proxy.ingress.operator_views import Views
 from proxy.model.kill import GLOBAL, Scope, ScopeKind
 from proxy.model.ledger import IntentState, Settlement
 from proxy.model.session import Operator
+from proxy.model.tool import Tier
 from proxy.monitors.integrity import Irregularity, Kind
 from tests.harness.operators import Plane
 
@@ -103,16 +105,15 @@ async def test_dry_run_scopes_are_those_that_touch_ones_tenants(plane: Plane) ->
     assert len(answer["scopes"]) == 3
 
 
-async def test_what_an_agent_ran_itself_is_shown_as_tier_c(plane: Plane) -> None:
-    """Detent decided it and carried nothing."""
+async def test_a_step_is_shown_with_the_tier_of_its_tool(plane: Plane) -> None:
+    """What a kill could do to it; a tool that is gone has none."""
     session = await plane.session()
     await plane.step(session)
     operator = Operator("x", (), ("*",))
     access = Access({}, plane.store)
     request = Request({"type": "http", "query_string": b"state=intent", "headers": []})
-    own = frozenset({"repo/git_commit"})
-    for hooked, tier in ((lambda: own, "C"), (frozenset[str], None)):
-        views = Views(plane.store, access, hooked)
+    for tiers, tier in (({"repo/git_commit": Tier.C}, "C"), ({}, None)):
+        views = Views(plane.store, access, partial(dict, tiers))
         answer = json.loads(bytes((await views.intents(operator, request)).body))
         assert [step.get("tier") for step in answer["intents"]] == [tier]
 

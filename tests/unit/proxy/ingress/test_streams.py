@@ -5,7 +5,15 @@ from collections.abc import AsyncIterator
 import pytest
 from starlette.types import Message
 
-from proxy.ingress.streams import EventStream, Outlet, event, priming_event, retry_event
+from proxy.ingress.streams import (
+    EventStream,
+    Outlet,
+    event,
+    let_go,
+    priming_event,
+    retry_event,
+)
+from proxy.ingress.unread import HANG_UP
 
 
 class Client:
@@ -190,3 +198,15 @@ async def test_a_client_that_does_not_read_has_gone() -> None:
     await outlet.end(200, b"{}")
     assert (await outlet.event(b"{}"), client.ended) == (False, False)
     work.cancel()
+
+
+@pytest.mark.parametrize("is_closed", [True, False])
+async def test_a_connection_is_let_go_of_when_its_stream_has_to_close(*, is_closed: bool) -> None:
+    """And not when the stream has ended by itself."""
+    closing, asked = asyncio.Event(), []
+    with let_go(closing, {HANG_UP: lambda: asked.append("hurry")}):
+        if is_closed:
+            closing.set()
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.01)
+    assert asked == ["hurry"] * is_closed

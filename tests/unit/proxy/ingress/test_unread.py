@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from proxy.ingress import unread
 from proxy.ingress.unread import Unread
 
 TIMEOUT_S, MIN_BYTES = 0.2, 10_000
@@ -117,3 +118,35 @@ async def test_a_connection_that_is_gone_is_not_looked_at(pair: Pair) -> None:
     pair.unread.forget()
     pair.unread.wait()
     assert not await pair.is_lost(TIMEOUT_S * 2)
+
+
+async def test_in_a_hurry_what_is_not_read_is_thrown_away(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The connection goes with it, long before the usual while is over."""
+    monkeypatch.setattr(unread, "GRACE_S", 0.02)
+    pair.transport.write(b"x" * SIZE)
+    pair.unread.hurry()
+    assert await pair.is_lost(within_s=TIMEOUT_S / 2)
+
+
+async def test_in_a_hurry_what_was_read_harms_nobody(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A client that took everything keeps its connection."""
+    monkeypatch.setattr(unread, "GRACE_S", 0.02)
+    pair.transport.write(b"x")
+    pair.unread.hurry()
+    assert not await pair.is_lost(within_s=0.1)
+
+
+async def test_a_hurry_ends_with_the_connection(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nothing is said of a connection that is gone."""
+    monkeypatch.setattr(unread, "GRACE_S", 0.02)
+    pair.transport.write(b"x" * SIZE)
+    pair.unread.hurry()
+    pair.unread.forget()
+    assert not await pair.is_lost(within_s=0.1)
+    assert caplog.records == []

@@ -5,7 +5,16 @@ import pytest
 from starlette.types import Message
 
 from proxy.errors import Refused
-from proxy.ingress.wire import accepts, bearer, disconnected, header, read_body, respond
+from proxy.ingress.unread import HANG_UP
+from proxy.ingress.wire import (
+    accepts,
+    bearer,
+    disconnected,
+    hang_up_soon,
+    header,
+    read_body,
+    respond,
+)
 from tests.harness.doors import request_scope
 
 BAD_AUTHORIZATION = [
@@ -96,3 +105,11 @@ async def test_leftover_messages_are_no_disconnect() -> None:
     async with asyncio.timeout(1):
         await disconnected(receive)
     assert messages == []
+
+
+def test_a_connection_is_let_go_of_by_who_has_it() -> None:
+    """Without one, as in process, there is nothing to let go of."""
+    asked: list[str] = []
+    hang_up_soon({HANG_UP: lambda: asked.append("hurry")})
+    hang_up_soon({})
+    assert asked == ["hurry"]

@@ -1,6 +1,5 @@
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -13,64 +12,16 @@ from proxy.killswitch.keeper import LeaseKeeper
 from proxy.killswitch.lease import KillLease
 from proxy.killswitch.relay import Relay
 from proxy.killswitch.switch import KillSwitch
-from proxy.model.kill import GLOBAL, KillAction, KillEntry, KillOrder
-from proxy.model.lease import Grant, LeaseTerms, Renewal
+from proxy.model.kill import GLOBAL
+from proxy.model.lease import LeaseTerms, Renewal
+from tests.harness.authority import Log
 
 TERMS = LeaseTerms(duration_s=0.1)
 
 
-class Log:
-    """An authority in memory that can be made to fail or to say nothing."""
-
-    def __init__(self) -> None:
-        self.entries: list[KillEntry] = []
-        self.acked: list[int] = []
-        self.asked: list[Renewal] = []
-        self.gone: list[str] = []
-        self.broken = self.silent = False
-        self._news = asyncio.Event()
-
-    def kill(self, *, push: bool = True) -> KillEntry:
-        """Commit a kill of everything."""
-        number = len(self.entries) + 1
-        at = datetime.now(UTC)
-        order = KillOrder(f"kil_{number}", KillAction.KILL, (GLOBAL,), "oncall", "", at)
-        self.entries.append(KillEntry(number, order))
-        if push:
-            self._news.set()
-        return self.entries[-1]
-
-    async def renew(self, renewal: Renewal) -> Grant:
-        self._check()
-        self.asked.append(renewal)
-        if self.silent:
-            await asyncio.Event().wait()
-        news = [entry for entry in self.entries if entry.epoch > renewal.known]
-        return Grant(renewal.nonce, TERMS.duration_s, news, asyncio.get_running_loop().time())
-
-    async def acknowledge(self, holder: str, epoch: int) -> None:
-        del holder
-        self._check()
-        self.acked.append(epoch)
-
-    async def leave(self, holder: str) -> None:
-        self._check()
-        self.gone.append(holder)
-
-    async def pushed(self, known: int) -> None:
-        self._check()
-        while len(self.entries) <= known:
-            await self._news.wait()
-            self._news.clear()
-
-    def _check(self) -> None:
-        if self.broken:
-            raise StoreUnavailable("the authority is away")
-
-
 @pytest.fixture
 def authority() -> Log:
-    return Log()
+    return Log(TERMS)
 
 
 @pytest.fixture
@@ -188,3 +139,60 @@ async def test_a_relay_acknowledges_after_its_holders(
     relay.acknowledged("side", 1)
     await until(lambda: authority.acked == [1])
     await keeper.stop()
+
+
+@pytest.mark.usefixtures("keeper")
+async def test_what_looked_before_is_written_before_an_acknowledgement(
+    switch: KillSwitch, authority: Log
+) -> None:
+    """A call between look and write may still start; one that comes later sees the kill."""
+    switch.threshold.enter("stp_1")
+    authority.kill()
+    await until(lambda: switch.covers((GLOBAL,)))
+    switch.threshold.enter("stp_2")
+    await asyncio.sleep(0.05)
+    assert authority.acked == []
+    switch.threshold.leave("stp_1")
+    await until(lambda: authority.acked == [1])
+
+
+async def test_who_has_left_has_no_lease(
+    lease: KillLease, keeper: LeaseKeeper, authority: Log
+) -> None:
+    """Nobody waits for it any more, so it may start nothing, whatever is still on its way."""
+    asked = lease.ask(0, 0)
+    await keeper.stop()
+    lease.granted(await authority.renew(asked))
+    assert not lease.fresh()
+
+
+async def test_nobody_leaves_while_a_call_is_being_written(
+    keeper: LeaseKeeper, switch: KillSwitch, authority: Log
+) -> None:
+    """Rather without a word: then the authority waits for the lease to run out."""
+    switch.threshold.enter("stp_1")
+    await keeper.stop()
+    assert authority.gone == []
+
+
+async def test_what_is_unforeseen_ends_the_renewals_and_is_told(
+    lease: KillLease, keeper: LeaseKeeper, authority: Log
+) -> None:
+    """The lease is not given up: calls may start until it has run out, and somebody waits."""
+    kept = asyncio.create_task(keeper.kept())
+    authority.wrong = ValueError("unforeseen")
+    with pytest.raises(ExceptionGroup):
+        await kept
+    assert authority.gone == []
+    await until(lambda: not lease.fresh())
+    authority.wrong = None
+
+
+async def test_a_keeper_that_was_not_started_keeps_nothing(
+    lease: KillLease, switch: KillSwitch, authority: Log
+) -> None:
+    """There is nothing to wait for, and nothing to end."""
+    keeper = LeaseKeeper(lease, switch, authority)
+    await keeper.kept()
+    await keeper.stop()
+    assert authority.asked == []

@@ -109,3 +109,12 @@ def test_holders_are_bounded_and_forgotten(lease: KillLease, clock: Clock) -> No
     clock.now += 11.0
     assert relay.grant(asked("two")) == 0.0
     assert relay.terms is TERMS
+
+
+def test_a_relay_knows_who_holds_a_lease_now(relay: Relay, clock: Clock) -> None:
+    """Not who did."""
+    relay.grant(asked("one"))
+    clock.now += 2.0
+    assert relay.holding() == ("one",)
+    clock.now += 0.1
+    assert relay.holding() == ()

@@ -10,7 +10,7 @@ from proxy.killswitch import switch as switch_module
 from proxy.killswitch.halt_file import HaltFile
 from proxy.killswitch.inflight import InFlight
 from proxy.killswitch.switch import KillSwitch
-from proxy.model.kill import GLOBAL, KillAction, KillOrder, KillVerdict, Scope, ScopeKind
+from proxy.model.kill import GLOBAL, KillAction, KillEntry, KillOrder, KillVerdict, Scope, ScopeKind
 
 AGENT = Scope(ScopeKind.AGENT, "acme/loop")
 OTHER = Scope(ScopeKind.AGENT, "acme/other")
@@ -76,12 +76,12 @@ async def test_a_store_that_fails_leaves_a_local_halt_that_is_committed_later(
     report = await switch.kill((GLOBAL,), "oncall", "disk full")
     assert (report.committed, report.epoch) == (False, None)
     assert switch.covers([GLOBAL, AGENT])
-    assert (tmp_path / "halt.json").exists()
+    assert len(list(tmp_path.iterdir())) == 1
     await asyncio.sleep(0.03)
     kill_log.broken = False
     await until(lambda: not switch.pending())
     assert switch.covers([GLOBAL, AGENT])
-    await until(lambda: not (tmp_path / "halt.json").exists())
+    await until(lambda: not list(tmp_path.iterdir()))
 
 
 async def test_a_store_that_hangs_does_not_hold_up_the_halt(
@@ -130,8 +130,19 @@ async def test_a_halt_file_left_by_a_committed_kill_is_removed(
     again = KillSwitch(kill_log, HaltFile(tmp_path / "halt.json"), InFlight())
     await again.start()
     assert again.pending() == ()
-    assert not (tmp_path / "halt.json").exists()
+    assert list(tmp_path.iterdir()) == []
     await again.stop()
+
+
+async def test_processes_with_one_order_id_make_one_kill(
+    kill_log: Any, switch: KillSwitch, tmp_path: Path
+) -> None:
+    """So one lift is enough for all workers of a gateway."""
+    other = KillSwitch(kill_log, HaltFile(tmp_path / "halt.json"), InFlight())
+    await other.start()
+    reports = [await one.kill((GLOBAL,), "signal", "halt", "kil_x") for one in (switch, other)]
+    assert [report.epoch for report in reports] == [1, 1]
+    await other.stop()
 
 
 async def test_a_halt_file_that_cannot_be_written_leaves_the_halt_in_memory(
@@ -215,6 +226,22 @@ async def test_a_kill_of_ours_may_be_heard_before_its_commit_returns(
     switch.learn(kill_log.entries)
     report = await killing
     assert [entry.epoch for entry in switch.state.active] == [report.epoch]
+
+
+async def test_a_kill_of_ours_that_is_heard_first_cuts_nothing_twice(
+    switch: KillSwitch, kill_log: Any, flights: InFlight
+) -> None:
+    """Heard on another thread while its commit has still to return: it was obeyed at once."""
+    kill_log.hanging = True
+    with flights.track("stp_1", [AGENT]) as flight:
+        flight.settling()
+        killing = asyncio.create_task(switch.kill((AGENT,), "oncall", ""))
+        await until(switch.pending)
+        (order,) = switch.pending()
+        switch.learn([KillEntry(1, order)])
+        assert flight.killed_by == [order.id]
+    assert await switch.verdicts(1) == {"stp_1": KillVerdict.NEVER_DISPATCHED}
+    await killing
 
 
 async def test_our_own_order_does_not_hide_those_before_it(

@@ -246,3 +246,11 @@ def test_an_unknown_level_is_refused() -> None:
     """A typing error in the configuration does not silence the logs."""
     with pytest.raises(ValueError, match="LOUD"):
         configure("loud", io.StringIO(), Masker())
+
+
+def test_each_line_of_a_worker_says_which_one_it_is() -> None:
+    """Several write to one stream."""
+    stream = io.StringIO()
+    configure("info", stream, Masker(), 2)
+    LOGGER.info("served")
+    assert only(stream)["worker"] == 2

@@ -8,7 +8,7 @@ from proxy.model.call import Door
 from proxy.model.decision import Verdict
 from proxy.model.finding import Severity
 from proxy.model.kill import ScopeKind
-from proxy.model.ledger import Outcome
+from proxy.model.ledger import IntentState, Outcome
 from proxy.observability.metrics import CONTENT_TYPE, Metrics
 
 HOSTILE = 'x"} 1\nforged{a="b"} 2\n'
@@ -118,6 +118,16 @@ def test_only_the_loaded_policy_is_shown(metrics: Metrics) -> None:
     assert value(metrics, "detent_policy_info", revision="git:two") == 1
     assert value(metrics, "detent_policy_info", revision="git:one") is None
     assert value(metrics, "detent_policy_reloads_total", result="ok") == 2
+
+
+def test_open_effects_are_shown_with_what_became_of_them(metrics: Metrics) -> None:
+    """Stuck ones wait for a person."""
+    metrics.open_intents(3, 2)
+    metrics.recovered(IntentState.STUCK)
+    assert value(metrics, "detent_open_intents") == 3
+    assert value(metrics, "detent_stuck_intents") == 2
+    assert value(metrics, "detent_recovered_total", state="stuck") == 1
+    assert value(metrics, "detent_recovered_total", state="done") == 0
 
 
 UNKNOWN: list[Callable[[Metrics], None]] = [

@@ -51,6 +51,8 @@ from tests.harness.pipeline_parts import REVISION, Engine, Eye, TestBroker, Tool
 
 Agent = tuple[str, Principal]
 
+WALL_S = 1_800_000_000.0
+
 
 @dataclass
 class Parts:
@@ -102,6 +104,10 @@ def principal() -> Principal:
     return Principal("acme", "loop", ("maintainer",), Mode.READ_WRITE)
 
 
+def lending_of(parts: Parts, kill_switch: KillSwitch) -> Lending:
+    return Lending({"keys": parts.broker}, kill_switch, parts.lease, lambda: WALL_S)
+
+
 def stages_of(
     store: SqliteStore, kill_switch: KillSwitch, registry: Registry, parts: Parts, agent: Agent
 ) -> Stages:
@@ -114,7 +120,7 @@ def stages_of(
         parts.alerts.append(alert)
 
     inspection = Inspection([parts.eye], store, raise_alert, metrics)
-    lending, settling = Lending({"keys": parts.broker}, kill_switch), Settling(store)
+    lending, settling = lending_of(parts, kill_switch), Settling(store)
     starts = Starts(kill_switch, parts.lease, metrics, raise_alert)
     dispatch = Dispatch(registry, starts, store, metrics)
     decider = Decider(policy, metrics)

@@ -2,7 +2,7 @@ import sqlite3
 from datetime import UTC, datetime
 from typing import Any
 
-from proxy.model.kill import GLOBAL, KillAction, KillEntry, KillOrder, KillState
+from proxy.model.kill import GLOBAL, KillAction, KillEntry, KillOrder
 from proxy.model.ledger import IntentState, Outcome
 
 
@@ -27,8 +27,7 @@ async def test_a_kill_and_lift_between_reserve_and_send_sends_nothing(house: Any
     at = datetime.now(UTC)
     kill = KillEntry(1, KillOrder("k", KillAction.KILL, (GLOBAL,), "oncall", "now", at))
     lift = KillEntry(2, KillOrder("l", KillAction.LIFT, (GLOBAL,), "lead", "over", at, lifts=1))
-    lifted = KillState.fold((kill, lift))
-    house.tool.before_send = lambda: setattr(house.kill_switch, "_state", lifted)
+    house.tool.before_send = lambda: house.kill_switch._known.add((kill, lift), follow=True)
     answer = await house.call()
     assert answer.reasons[0].id == "killed"
     assert house.tool.received == []

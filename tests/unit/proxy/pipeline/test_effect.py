@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from proxy.errors import OutcomeUnknown, UpstreamFailed
+from proxy.errors import OutcomeUnknown, StoreUnavailable, UpstreamFailed
 from proxy.model.call import Door, Round, ToolCall
 from proxy.model.kill import GLOBAL, KillVerdict
 from proxy.model.ledger import IntentState, Outcome
+from proxy.pipeline import effect
 from proxy.upstream.base import UpstreamResult
 from tests.unit.proxy.pipeline.conftest import limits
 
@@ -206,3 +207,26 @@ async def test_a_json_rpc_error_of_a_tool_is_its_own_answer(house: Any) -> None:
     house.tool.answer = UpstreamResult(error, is_error=True, is_rpc_error=True)
     answer = await house.call()
     assert (answer.outcome, answer.result, answer.is_rpc_error) == (Outcome.FAILED, error, True)
+
+
+async def full(*_: object) -> None:
+    raise StoreUnavailable("disk full")
+
+
+async def test_a_call_the_ledger_fails_before_its_send_is_closed(house: Any) -> None:
+    """Nothing was sent: its points are given back, and no intent stays open."""
+    house.store.mark_sending = full
+    answer = await house.call("read_file")
+    assert (answer.http, answer.reasons[0].id) == (503, "store-unavailable")
+    assert house.tool.received == []
+    assert await state_of(house, answer.step_id) is IntentState.FAILED
+
+
+async def test_a_call_the_ledger_fails_after_its_send_is_unknown(
+    house: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What the tool answered cannot be looked at: that it did something can be."""
+    monkeypatch.setattr(effect, "_shown", full)
+    answer = await house.call()
+    assert (answer.http, answer.reasons[0].id) == (503, "store-unavailable")
+    assert await state_of(house, answer.step_id) is IntentState.UNKNOWN

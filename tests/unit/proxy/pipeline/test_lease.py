@@ -1,4 +1,5 @@
 import asyncio
+import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -7,9 +8,11 @@ import pytest
 from credentials.base import BrokerUnavailable, GrantRefused
 from proxy.model.call import Door, ToolCall
 from proxy.model.kill import GLOBAL, KillAction, KillOrder, KillVerdict
+from proxy.model.lease import Grant
 from proxy.model.ledger import Outcome
 from proxy.model.step import Step
 
+WALL_S = 1_800_000_000.0
 GRANT = {"broker": "keys", "audience": "https://repo", "scope": ["repo:read"], "ttl": 30}
 
 
@@ -111,6 +114,59 @@ async def test_a_kill_before_the_mint_mints_nothing(house: Any) -> None:
     assert house.broker.minted == []
 
 
+async def test_a_fenced_credential_ends_with_the_kill_lease(house: Any) -> None:
+    """What the resource checks is over when this process may start nothing any more."""
+    grant(house)
+    house.broker.is_fenced = True
+    house.clock.now += 0.5
+    assert (await house.call()).outcome is Outcome.DONE
+    (request,) = house.broker.minted
+    assert request.ends_by_s == pytest.approx(WALL_S + house.lease.remaining_s)
+    assert 1.4 < house.lease.remaining_s < 1.5
+
+
+async def test_a_credential_nobody_checks_has_no_such_end(house: Any) -> None:
+    """A static key does not end, whatever we say (tier B)."""
+    grant(house)
+    await house.call()
+    assert house.broker.minted[0].ends_by_s == math.inf
+
+
+async def test_near_its_end_the_mint_waits_for_a_renewal(house: Any) -> None:
+    """A token that could not arrive is not made; the next renewal is a fraction of a lease away."""
+    grant(house)
+    house.broker.is_fenced = True
+    house.clock.now += 1.7
+    calling = asyncio.create_task(house.call())
+    await asyncio.sleep(0.1)
+    assert house.broker.minted == []
+    house.lease.granted(Grant(house.lease.ask(0, 0).nonce, 2.0, (), house.clock.now))
+    assert (await calling).outcome is Outcome.DONE
+    assert house.broker.minted[0].ends_by_s == pytest.approx(WALL_S + 1.98)
+
+
+async def test_without_a_renewal_nothing_is_minted(house: Any) -> None:
+    """The wait is bounded: it is over with the kill lease."""
+    grant(house)
+    house.broker.is_fenced = True
+    house.clock.now += 1.7
+    calling = asyncio.create_task(house.call())
+    await asyncio.sleep(0.1)
+    house.clock.now += 0.3
+    answer = await calling
+    assert (answer.outcome, answer.reasons[0].id) == (Outcome.DENIED, "kill-lease-expired")
+    assert house.broker.minted == []
+
+
+async def test_a_credential_that_ended_on_the_way_is_not_sent(house: Any) -> None:
+    """A connection can take longer to make than a token lives: nothing is sent, try again."""
+    grant(house)
+    house.broker.lasts_s = 0.0
+    answer = await house.call()
+    assert (answer.outcome, answer.reasons[0].id) == (Outcome.DENIED, "credential-unavailable")
+    assert house.tool.received == []
+
+
 async def test_a_lease_that_cannot_be_taken_back_is_said_so(house: Any) -> None:
     """The provider did not confirm; the lease dies by its expiry."""
     grant(house)
@@ -119,6 +175,16 @@ async def test_a_lease_that_cannot_be_taken_back_is_said_so(house: Any) -> None:
     lease = await house.broker.mint(house.broker.minted[0])
     assert await house.stages.lend.take_back(lease) is False
     assert await house.stages.lend.take_back(None) is True
+
+
+async def test_what_another_process_lent_is_revoked_by_its_id(house: Any) -> None:
+    """Where the broker is configured here, and confirms it."""
+    lend = house.stages.lend
+    assert await lend.revoke("keys", "lse_1") is True
+    assert house.broker.revoked == ["lse_1"]
+    assert await lend.revoke("vault", "lse_1") is False
+    house.broker.revoke_fails = True
+    assert await lend.revoke("keys", "lse_1") is False
 
 
 async def test_a_preview_describes_and_mints_nothing(house: Any) -> None:

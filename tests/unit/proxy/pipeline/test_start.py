@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from proxy.model.ledger import Outcome
@@ -37,6 +38,45 @@ async def test_a_start_after_the_lease_is_told(house: Any) -> None:
     await asyncio.sleep(0)
     (told,) = late_starts(house)
     assert "repo/write_file started 5." in told
+
+
+async def test_what_is_told_names_the_agent(house: Any) -> None:
+    """A gateway takes alerts of its sidecars about their own agents only."""
+    house.tool.after_look = lambda: setattr(house.clock, "now", house.clock.now + LEASE_S + 5)
+    answer = await house.call()
+    await asyncio.sleep(0)
+    (alert,) = house.alerts
+    assert (alert.tenant, alert.agent, alert.step_id) == ("acme", "loop", answer.step_id)
+
+
+async def test_a_call_stands_on_the_threshold_until_it_is_written(house: Any) -> None:
+    """Whoever says that a kill is obeyed waits for it; a refused call is not waited for."""
+    seen: list[int] = []
+    threshold = house.kill_switch.threshold
+    house.tool.after_look = lambda: seen.append(len(threshold.standing()))
+    await house.call()
+    await asyncio.sleep(0)
+    assert (seen, threshold.standing()) == ([1], frozenset())
+    house.tool.before_send = lambda: setattr(house.clock, "now", house.clock.now + LEASE_S)
+    await house.call()
+    assert threshold.standing() == frozenset()
+
+
+async def test_the_lease_is_read_before_the_kill_state(house: Any) -> None:
+    """Else a call could pass on a state from before a kill and a lease from after it."""
+    order: list[str] = []
+
+    def noted(name: str, look: Callable[..., Any]) -> Callable[..., Any]:
+        def noting(*given: Any) -> Any:
+            order.append(name)
+            return look(*given)
+
+        return noting
+
+    house.lease.fresh_until = noted("lease", house.lease.fresh_until)
+    house.kill_switch.covers = noted("kills", house.kill_switch.covers)
+    await house.call()
+    assert order[-2:] == ["lease", "kills"]
 
 
 async def test_a_start_in_time_is_nothing_to_tell(house: Any) -> None:

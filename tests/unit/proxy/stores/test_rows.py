@@ -52,7 +52,7 @@ def test_an_intent_comes_back() -> None:
     intent = Call(body=b"\x00\xff").intent
     seq, number = 9, 3
     told = (number, "done", "detail", "dec", "git:abc", 5)
-    step = rows.step_of((seq, *rows.intent_values(intent), *told))
+    step = rows.step_of((seq, *rows.intent_values(intent), *told, intent.holder, "{}"))
     assert step.intent == intent
     assert (step.number, step.state.value, step.detail) == told[:3]
     assert (step.decision_id, step.policy_revision, step.risk) == told[3:]

@@ -24,5 +24,5 @@ async def test_a_statement_reads_no_whole_table(plan: Plan, sql: str, parameters
 def test_each_list_of_steps_goes_by_its_own_index() -> None:
     """Unsettled ones, those of a session, all."""
     assert "number DESC" in ledger._steps_sql("ses1", ("done",))
-    assert "state <> 'done'" in ledger._steps_sql("ses1", ("unknown", "intent"))
+    assert "phase <> 'done'" in ledger._steps_sql("ses1", ("unknown", "intent"))
     assert ledger._steps_sql(None, ()) == ledger._STEPS + ledger._BY_SEQ

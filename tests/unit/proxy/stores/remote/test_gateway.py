@@ -23,7 +23,9 @@ async def test_a_request_carries_the_token_and_its_answer_comes_back() -> None:
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    gateway = Gateway(EgressClient(url, AddressPolicy(allow_private=True)), url + "/", "dtx_1")
+    gateway = Gateway(
+        EgressClient(url, AddressPolicy(allow_private=True)), url + "/", lambda: "dtx_1"
+    )
     assert await gateway.post("store/view", b"[]") == b"true"
     assert await gateway.get("kills?known=1", 5.0) == b"true"
     assert heard[0].startswith(b"POST /attach/v1/store/view HTTP/1.1")
@@ -71,7 +73,7 @@ async def test_a_policy_comes_with_its_revision(
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    gateway = Gateway(EgressClient(url, AddressPolicy(allow_private=True)), url, "dtx_1")
+    gateway = Gateway(EgressClient(url, AddressPolicy(allow_private=True)), url, lambda: "dtx_1")
     assert await gateway.bundle(known, 5.0) == expected
     assert (b'If-None-Match: "sha256:1"' in heard[0]) is bool(known)
     await gateway.close()

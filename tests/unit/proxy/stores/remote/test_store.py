@@ -10,7 +10,6 @@ from proxy.model.approval import ApprovalState, Binding
 from proxy.model.finding import Alert, Severity
 from proxy.model.hook import HookKey
 from proxy.model.kill import GLOBAL, KillVerdict, Scope, ScopeKind
-from proxy.model.lease import Renewal
 from proxy.model.ledger import Claim, IntentState, ReserveStatus, Settlement
 from proxy.stores.remote import RemoteStore
 from tests.harness.approving import question, ruling
@@ -120,26 +119,6 @@ async def test_a_refusal_of_the_ledger_comes_through(store: RemoteStore) -> None
         await store.open_session(session(), HASH, 10)
 
 
-async def test_a_lease_is_what_is_left_of_the_gateways(
-    store: RemoteStore, attached: Attached
-) -> None:
-    """Granted, acknowledged, given up; a kill is pushed."""
-    grant = await store.renew(Renewal("hld", "nonce", 0, 0))
-    assert grant.nonce == "nonce"
-    assert 0 < grant.remaining_s <= attached.lease.remaining_s + 0.5
-    pushed = asyncio.create_task(store.pushed(0))
-    report = await attached.kill_switch.kill((GLOBAL,), "oncall", "")
-    async with asyncio.timeout(5):
-        await pushed
-    (entry,) = (await store.renew(Renewal("hld", "nonce", 0, 0))).entries
-    assert (entry.epoch, entry.order.scopes) == (report.epoch, (GLOBAL,))
-    await store.acknowledge("hld", entry.epoch)
-    assert attached.relay.standing(entry.epoch)["pod-1/hld"].value == "acked"
-    await store.leave("hld")
-    assert "pod-1/hld" not in attached.relay.standing(entry.epoch)
-    assert await store.holders() == {}
-
-
 ABOUT_OTHERS: list[Callable[[RemoteStore], Any]] = [
     lambda store: store.lock_agent("globex", "other", "", NOW),
     lambda store: store.end_session("ses-globex", NOW),
@@ -209,7 +188,9 @@ async def test_what_operators_do_is_done_at_the_gateway(
     with pytest.raises(StoreUnavailable, match="Ask the gateway"):
         await ask(store)
     assert await store.due_alerts(NOW, 10) == ()
+    assert await store.shared_key("seal") == await store.shared_key("seal")
     assert await store.open_intents_to_unknown(NOW) == ()
+    assert await store.holders() == {}
 
 
 async def test_an_outcome_waits_for_the_gateway(

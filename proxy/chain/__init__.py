@@ -1,0 +1,1 @@
+"""What becomes of steps after their call: recovering those that were left open."""
