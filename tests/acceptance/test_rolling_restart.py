@@ -17,7 +17,7 @@ from tests.harness.steady_load import RETRYABLE, Load
 from tests.harness.world import ECHO, World, http_tool
 
 pytestmark = pytest.mark.timeout(300)  # six starts of a gateway
-DRAIN_S = 5.0
+DRAIN_S = 30.0
 # The tool takes its time, so that every restart meets calls in flight. What is left open is not
 # tried again: what the tool has seen is what was sent.
 TOOLS = {

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -46,31 +47,34 @@ def authority_of(url: str) -> str:
 
 
 async def say(url: str, *parts: bytes, pause_s: float = 0.0, wait_s: float = 10.0) -> Heard:
-    """Send these parts, `pause_s` apart, and listen until hung up on, or for `wait_s` seconds."""
+    """Send these parts, `pause_s` apart, and listen until hung up on, or for `wait_s` seconds.
+
+    On a bare socket: what arrived is heard also when the other end would not take the rest.
+    """
+    loop = asyncio.get_running_loop()
     host, _, port = authority_of(url).rpartition(":")
-    reader, writer = await asyncio.open_connection(host, int(port))
-    sending = asyncio.create_task(_send(writer, parts, pause_s))
-    heard = bytearray()
-    try:
-        async with asyncio.timeout(wait_s):
-            while chunk := await reader.read(65_536):
-                heard += chunk
-        closed = True
-    except TimeoutError:
-        closed = False
-    except ConnectionError:
-        closed = True
-    finally:
-        sending.cancel()
-        await asyncio.gather(sending, return_exceptions=True)
-        writer.transport.abort()
+    heard, closed = bytearray(), True
+    with socket.socket() as line:
+        line.setblocking(False)
+        await loop.sock_connect(line, (host, int(port)))
+        sending = asyncio.create_task(_send(line, parts, pause_s))
+        try:
+            async with asyncio.timeout(wait_s):
+                while chunk := await loop.sock_recv(line, 65_536):
+                    heard += chunk
+        except TimeoutError:
+            closed = False
+        except ConnectionError:
+            pass
+        finally:
+            sending.cancel()
+            await asyncio.gather(sending, return_exceptions=True)
     return Heard(bytes(heard), closed)
 
 
-async def _send(writer: asyncio.StreamWriter, parts: Sequence[bytes], pause_s: float) -> None:
+async def _send(line: socket.socket, parts: Sequence[bytes], pause_s: float) -> None:
     for part in parts:
-        writer.write(part)
-        await writer.drain()
+        await asyncio.get_running_loop().sock_sendall(line, part)
         await asyncio.sleep(pause_s)
 
 
