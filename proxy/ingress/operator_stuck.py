@@ -13,6 +13,7 @@ from proxy.model.ledger import DecisionRecord, IntentState, StepRow
 from proxy.model.recovery import Resolution
 from proxy.model.session import Operator
 from proxy.model.token import new_id
+from proxy.pipeline.document import settled_document
 from proxy.stores.base import Store
 
 OUTCOMES = (IntentState.DONE, IntentState.FAILED)
@@ -40,7 +41,9 @@ class StuckRoutes:
         now, state = datetime.now(UTC), IntentState(outcome)
         await self._store.record(_record(row, operator, state, reason, now))
         told = f"operator {operator.name}: {reason}"
-        is_settled = await self._store.resolve(Resolution(row.intent.step_id, state, now, told))
+        answer = settled_document(row, state)
+        resolution = Resolution(row.intent.step_id, state, now, told, answer=answer)
+        is_settled = await self._store.resolve(resolution)
         row = await self._found(operator, row.intent.step_id)
         if not is_settled:
             raise _not_stuck(row.state)

@@ -21,7 +21,6 @@ from proxy.killswitch.switch import KillSwitch
 from proxy.model.call import Door, ToolCall
 from proxy.model.kill import KillVerdict
 from proxy.model.ledger import Intent, IntentState, Outcome, ReserveStatus
-from proxy.model.reasons import reason
 from proxy.model.recovery import OpenStep, Resumption
 from proxy.model.session import Principal
 from proxy.model.step import Answer, Step
@@ -29,7 +28,7 @@ from proxy.model.tool import Effect as ToolEffect
 from proxy.model.tool import Probe, Recovery
 from proxy.pipeline.authenticate import Caller
 from proxy.pipeline.converse import Surveys
-from proxy.pipeline.document import outcome_document
+from proxy.pipeline.document import outcome_document, settled_document
 from proxy.pipeline.effect import Effect
 from proxy.pipeline.enforce import enforce
 from proxy.pipeline.permit import Wanted
@@ -136,21 +135,7 @@ class GuardedCalls:
 
     def answer(self, step: OpenStep, state: IntentState) -> bytes | None:
         """See the port."""
-        is_done = state is IntentState.DONE
-        row = step.row
-        return outcome_document(
-            Answer(
-                step_id=step.id,
-                verdict="allow",
-                reasons=() if is_done else (reason("recovered-aborted"),),
-                outcome=Outcome.DONE if is_done else Outcome.FAILED,
-                is_error=not is_done,
-                risk=row.risk,
-                policy_revision=row.policy_revision,
-                decision_id=row.decision_id,
-                epoch=row.intent.epoch,
-            )
-        )
+        return settled_document(step.row, state)
 
     def _recipe(self, intent: Intent) -> Probe | str:
         """Return how to look for a call, or why that cannot be done."""

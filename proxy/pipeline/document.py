@@ -6,7 +6,8 @@ from typing import Any
 from pydantic_core import to_json
 
 from proxy.model.decision import Reason
-from proxy.model.ledger import Outcome
+from proxy.model.ledger import IntentState, Outcome, StepRow
+from proxy.model.reasons import reason
 from proxy.model.session import BudgetView
 from proxy.model.step import Answer
 
@@ -36,6 +37,24 @@ def outcome_document(answer: Answer) -> bytes:
     if answer.result is None:
         return document
     return document[:-1] + b',"result":' + answer.result + b"}"
+
+
+def settled_document(row: StepRow, state: IntentState) -> bytes:
+    """Return what a repeated key of a step gets that was settled and whose own answer is lost."""
+    is_done = state is IntentState.DONE
+    return outcome_document(
+        Answer(
+            step_id=row.intent.step_id,
+            verdict="allow",
+            reasons=() if is_done else (reason("recovered-aborted"),),
+            outcome=Outcome.DONE if is_done else Outcome.FAILED,
+            is_error=not is_done,
+            risk=row.risk,
+            policy_revision=row.policy_revision,
+            decision_id=row.decision_id,
+            epoch=row.intent.epoch,
+        )
+    )
 
 
 def parse_document(document: bytes) -> Answer:

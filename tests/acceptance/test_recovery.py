@@ -56,20 +56,22 @@ async def test_a_probed_call_is_looked_for(
         assert told["outcome"] == outcome
 
 
-@pytest.mark.parametrize("tool", ["hold_opaque", "hold_blind"])
+@pytest.mark.parametrize(("tool", "outcome"), [("hold_opaque", "done"), ("hold_blind", "failed")])
 async def test_what_cannot_be_known_is_stuck_for_a_person(
-    world: World, recorder: Recorder, tool: str
+    world: World, recorder: Recorder, tool: str, outcome: str
 ) -> None:
-    """Listed, its points held, never sent again; an operator settles it."""
-    await crash(world, recorder, tool)
+    """Listed, its points held, never sent again; an operator settles it, and its key is told."""
+    await crash(world, recorder, tool, idempotency_key="k1")
     async with Gateway(world) as again:
         row = await settled_as(again, "stuck")
         assert len(recorder.received) == 1
         place = f"/v1/intents/{row['step_id']}/settle"
-        body = {"outcome": "done", "reason": "seen in the tool's own log"}
+        body = {"outcome": outcome, "reason": "as the tool's own log has it"}
         assert (await again.operate("POST", place, body))[0] == 200
-        assert [one["step_id"] for one in await steps(again, "done")] == [row["step_id"]]
+        assert [one["step_id"] for one in await steps(again, outcome)] == [row["step_id"]]
         assert (await again.operate("POST", place, body))[0] == 409
+        _, told = await again.call(tool, {"text": "x"}, idempotency_key="k1")
+        assert (told["step_id"], told["outcome"]) == (row["step_id"], outcome)
 
 
 async def test_an_opaque_call_that_was_never_sent_is_aborted(
