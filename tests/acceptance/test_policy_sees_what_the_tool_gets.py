@@ -23,7 +23,7 @@ from tests.harness.odd_json import OddJson
 from tests.harness.recorder import Recorder
 from tests.harness.world import World
 
-WHOLE, SAMPLE, AT_ONCE = 10_000, 1_500, 40
+WHOLE, SAMPLE, AT_ONCE = 10_000, 500, 40
 ARGUMENTS = re.compile(rb'"context":\{"arguments":(.*),"extras":\{\},"meta":\{\},', re.DOTALL)
 NUMBER = re.compile(rb'"n":(\d+)[,}]')
 

@@ -163,7 +163,7 @@ class Lane:
         if crash.point in exact_tool.POINTS:
             return self.tool.came
         file = came_file(self._armed)
-        return int(file.read_text()) if file.exists() else 0
+        return file.stat().st_size if file.exists() else 0
 
     async def _running(self) -> Gateway:
         if self._gateway is None:
