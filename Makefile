@@ -8,8 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
-# Tests side by side, but for those marked `alone`: the times they hold need a machine with nothing else on it.
-JOBS ?= 2
+# `make test JOBS=2` runs tests side by side; the times some hold need a machine with nothing else on it.
+JOBS ?= 1
 SIDE_BY_SIDE := $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist loadfile)
 REGAL := .tools/bin/regal
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -57,14 +57,15 @@ check: setup ## format, lint, types, floors, ceilings, policies
 	opa fmt --fail --list policies
 	opa check --strict --bundle policies
 	$(BIN)/detent policy test policies
-	$(MAKE) --no-print-directory regal
-
-regal: ## lint the policies with regal, when it can be had
+	$(BIN)/detent policy lint policies
 	@if command -v regal >/dev/null; then regal lint --config-file policies/.regal/config.yaml policies; \
 	else echo "regal is not installed: the policies were not linted. Put regal on PATH or into .tools/bin."; fi
 
 helm: setup .tools/.helm ## lint, render and start the chart; schemas and rules for its manifests
 	$(PYTEST) tests/helm tests/attacks/test_a80_tools_called_directly.py -q $(SIDE_BY_SIDE)
+
+mutants: setup ## take away one deciding line of the policies at a time; list what no test notices
+	$(BIN)/python -m tests.mutants.run $(ARGS)
 
 conformance: setup .tools/conformance/.ready ## score MCP conformance direct and through, both eras
 	$(BIN)/python -m tests.conformance.run
@@ -72,7 +73,7 @@ conformance: setup .tools/conformance/.ready ## score MCP conformance direct and
 model: setup .tools/.spin ## check the kill lease's model and its mutants with Spin
 	$(BIN)/python -m tests.model.run
 
-DOORS := tests/attacks tests/acceptance tests/conformance tests/helm tests/faults tests/soak
+DOORS := tests/attacks tests/acceptance tests/conformance tests/helm tests/faults tests/soak tests/mutants
 # Of tests with many cases some, chosen by their names; `make test-all` runs them all.
 SAMPLE ?= 3
 # Real processes on a machine that may stand still for seconds: what fails is asked once more, by itself (record 0031).
@@ -121,4 +122,4 @@ lock: ## pin all dependencies with hashes (needs uv)
 clean: ## remove what setup and tests made
 	rm -rf .venv .tools .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage* var *.egg-info
 
-.PHONY: help setup demo run check regal helm conformance model test test-all crash-matrix faults soak fuzz bench fmt lock clean
+.PHONY: help setup demo run check mutants helm conformance model test test-all crash-matrix faults soak fuzz bench fmt lock clean
