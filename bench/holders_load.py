@@ -1,8 +1,9 @@
-"""`python -m bench.holders_load URL TOKEN COUNT`: holders of kill leases, nothing else of sidecars.
+"""`python -m bench.holders_load URL TOKEN COUNT AT_ONCE`: kill leases, nothing else of sidecars.
 
-Each has two connections, as a sidecar has: one renews every fifth of a lease and acknowledges, one
-waits for kills. It prints `ready` when all have a lease, and for every line that it reads one with
-what happened since: JSON, times of CLOCK_BOOTTIME in seconds.
+A holder has two connections, as a sidecar has: one renews every fifth of a lease and acknowledges,
+one waits for kills. AT_ONCE holders share them, and are renewed with one request. It prints `ready`
+when all have a lease, and for every line that it reads one with what happened since: JSON, times of
+CLOCK_BOOTTIME in seconds.
 """
 
 import asyncio
@@ -112,18 +113,16 @@ class Connection(asyncio.Protocol):
         self._next()
 
 
-class Holder:
-    """Asks, obeys, acknowledges."""
+class Holders:
+    """Ask, obey, acknowledge: one holder, or many whose renewals one request carries."""
 
-    def __init__(self, name: str, place: tuple[str, int], token: str, seen: Seen) -> None:
-        self._name = name
+    def __init__(self, names: list[str], place: tuple[str, int], token: str, seen: Seen) -> None:
+        self._names = names
         common = f"Host: {place[0]}:{place[1]}\r\nAuthorization: Bearer {token}\r\n"
         self._post = f"POST /attach/v1/%s HTTP/1.1\r\n{common}Content-Type: application/json\r\n"
-        self._get = f"GET /attach/v1/kills?known=%d HTTP/1.1\r\n{common}\r\n"
         self._seen = seen
         self._known = self._acked = self._nonce = 0
         self._until = 0.0
-        self._again = False
         self.leased = asyncio.Event()
         self.renewing, self.waiting = Connection(*place), Connection(*place)
 
@@ -147,65 +146,63 @@ class Holder:
             if not self.renewing.is_busy:
                 self._renew()
 
-    def _body(self, path: str, document: Any) -> bytes:
-        body = json.dumps(document)
+    def _body(self, path: str, body: str) -> bytes:
         return (self._post % path + f"Content-Length: {len(body)}\r\n\r\n{body}").encode()
 
-    def _renew(self) -> None:
+    def _renew(self, then: Callable[[], None] | None = None) -> None:
         self._nonce += 1
-        document = {
-            "holder": self._name, "nonce": str(self._nonce),
-            "known": self._known, "acked": self._acked,
-        }  # fmt: skip
+        said = f'"nonce":"non_{self._nonce:020d}","known":{self._known},"acked":{self._acked}'
+        each = [f'{{"holder":"{name}",{said}}}' for name in self._names]
         sent = now_s()
-        self._seen.lapsed += self.leased.is_set() and sent > self._until
-        self.renewing.ask(self._body("lease", document), lambda body: self._granted(sent, body))
+        self._seen.lapsed += (self.leased.is_set() and sent > self._until) * len(each)
+        many = f'{{"holders":[{",".join(each)}]}}'
+        path, body = ("lease", each[0]) if len(each) == 1 else ("leases", many)
+        self.renewing.ask(self._body(path, body), lambda body: self._granted(sent, body, then))
 
-    def _granted(self, sent: float, body: bytes) -> None:
-        if not body:
-            self._seen.refused += 1
-            return
-        at, grant = now_s(), json.loads(body)
-        self._seen.renewals += 1
-        self._seen.took_s.append(at - sent)
-        lasts_s = min(grant["remaining_s"], TERMS.duration_s) * (1 - TERMS.clock_drift)
-        self._until = max(self._until, sent + lasts_s)
-        for epoch in (entry["epoch"] for entry in grant["entries"]):
+    def _granted(self, sent: float, body: bytes, then: Callable[[], None] | None) -> None:
+        at = now_s()
+        grant = json.loads(body or b'{"nonces": []}')
+        count = len(grant.get("nonces", self._names))
+        self._seen.refused += len(self._names) - count
+        if count == len(self._names):
+            self._seen.renewals += count
+            self._seen.took_s.append(at - sent)
+            lasts_s = min(grant["remaining_s"], TERMS.duration_s) * (1 - TERMS.clock_drift)
+            self._until = max(self._until, sent + lasts_s)
+            self.leased.set()
+            self._obey(grant["entries"], at)
+        if then is not None:
+            then()
+
+    def _obey(self, entries: list[dict[str, Any]], at: float) -> None:
+        for epoch in (entry["epoch"] for entry in entries):
             if epoch > self._known:  # an answer to an earlier renewal may have told it
                 self._known = epoch
-                self._seen.obeyed.setdefault(epoch, []).append(at)
-        self.leased.set()
+                self._seen.obeyed.setdefault(epoch, []).extend([at] * len(self._names))
         if self._known > self._acked:
             self._acked = self._known
-            self.renewing.ask(self._body("acknowledge", [self._name, self._acked]), _nothing)
+            self._renew()  # which says so
 
     def _wait(self) -> None:
-        self.waiting.ask((self._get % self._known).encode(), self._pushed)
+        self.waiting.ask(self._body("kills", f"[{self._known}]"), self._pushed)
 
     def _pushed(self, body: bytes) -> None:
         newest = int(body or 0)
         if newest > self._known:
-            self._seen.heard.setdefault(newest, []).append(now_s())
-            self._renew()
-            self.renewing.ask(self._body("acknowledge", [self._name, newest]), self._wait_on)
+            self._seen.heard.setdefault(newest, []).extend([now_s()] * len(self._names))
+            self._renew(self._wait)
         else:
             self._wait()
 
-    def _wait_on(self, _: bytes) -> None:
-        self._wait()
 
-
-def _nothing(_: bytes) -> None:
-    """Take an answer that says nothing."""
-
-
-async def hold(url: str, token: str, count: int) -> None:
+async def hold(url: str, token: str, count: int, at_once: int) -> None:
     """Connect, get leases, then answer every line with what was seen."""
     seen, address, mark = Seen(), urlsplit(url), random.randbytes(4).hex()
     place = (address.hostname or "", address.port or 0)
-    names = (f"hld-{mark}-{n}" for n in range(count))
-    holders = [Holder(name, place, token, seen) for name in names]
-    for begin in range(0, count, CONNECT_AT_ONCE):
+    names = [f"hld-{mark}-{n:05d}" for n in range(count)]
+    shared = [names[begin : begin + at_once] for begin in range(0, count, at_once)]
+    holders = [Holders(some, place, token, seen) for some in shared]
+    for begin in range(0, len(holders), CONNECT_AT_ONCE):
         some = holders[begin : begin + CONNECT_AT_ONCE]
         await asyncio.gather(*(one.connect() for one in some))
         for one in some:
@@ -221,4 +218,4 @@ async def hold(url: str, token: str, count: int) -> None:
 
 
 if __name__ == "__main__":
-    uvloop.run(hold(sys.argv[1], sys.argv[2], int(sys.argv[3])))
+    uvloop.run(hold(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])))

@@ -3,9 +3,11 @@
 | request | does |
 |---|---|
 | `POST /attach/v1/lease` | grants what is left of our own kill lease, and what is new in the log |
+| `POST /attach/v1/leases` | the same for many holders: `{"holders": […]}` |
 | `POST /attach/v1/acknowledge` | a holder obeys every kill up to an epoch |
 | `POST /attach/v1/leave` | a holder starts nothing any more |
-| `GET /attach/v1/kills?known=7` | answers when there is a newer epoch, or after 20 s |
+| `POST /attach/v1/kills` | `[7]`: answers when there is a newer epoch, or after 20 s |
+| `GET /attach/v1/kills?known=7` | the same, as older sidecars ask |
 | `POST /attach/v1/store/{method}` | one method of the ledger, for the sidecar's own agents |
 | `GET /attach/v1/bundle` | the policy in force, by its revision as ETag |
 
@@ -13,27 +15,29 @@ Every sidecar has a token of its own, or shows one of an issuer, made for this p
 agents and operators mean nothing here.
 """
 
-import asyncio
 import logging
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Annotated
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from proxy.errors import BadRequest, Refused
+from proxy.ingress.attach_leases import AttachedLeases, name_of, read
+from proxy.ingress.attach_news import News
 from proxy.ingress.attach_rights import Rights
 from proxy.ingress.attach_tokens import SidecarTokens
 from proxy.ingress.guard import Guard, GuardSettings
 from proxy.ingress.problems import LastResort
+from proxy.ingress.repeats import Forget, Write, keep_head
 from proxy.ingress.wire import JSON, bearer, header, read_body, respond
 from proxy.killswitch.relay import Relay
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.finding import Alert
-from proxy.model.lease import Grant, Renewal
 from proxy.model.ledger import Reservation
 from proxy.model.sidecar import Sidecar
 from proxy.model.token import TokenKind, kind_of_token, token_sha256
@@ -43,21 +47,21 @@ from proxy.stores.wire import operations
 log = logging.getLogger(__name__)
 
 POLL_S = 20.0
+PREFIX = "/attach/v1/"
+REPEATED = frozenset({"acknowledge", "kills", "lease", "leases"})
 
 ROUTES: dict[str, tuple[str, ...]] = {
     "/attach/v1/acknowledge": ("POST",),
     "/attach/v1/bundle": ("GET",),
-    "/attach/v1/kills": ("GET",),
+    "/attach/v1/kills": ("GET", "POST"),
     "/attach/v1/lease": ("POST",),
+    "/attach/v1/leases": ("POST",),
     "/attach/v1/leave": ("POST",),
     "/attach/v1/store/*": ("POST",),
 }
 
 _KNOWN = re.compile(r"known=(0|[1-9][0-9]{0,17})")
-_RENEWAL = TypeAdapter(Renewal)
-_GRANT = TypeAdapter(Grant)
-_ACKNOWLEDGED = TypeAdapter(tuple[str, int])
-_LEFT = TypeAdapter(tuple[str])
+_NEWEST = TypeAdapter(tuple[Annotated[int, Field(ge=0)]])
 _NOT_AUTHENTICATED = "Send a sidecar's token: Authorization: Bearer dtx_…, or its issuer's."
 
 
@@ -96,68 +100,53 @@ class AttachDoor:
 
     def __init__(self, ports: AttachPorts) -> None:
         self._ports = ports
+        self._leases = AttachedLeases(ports.kill_switch, ports.relay)
+        self._news = News(ports.kill_switch, lambda: POLL_S)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. Raises BadRequest, Refused, StoreUnavailable."""
-        sidecar = await self._sidecar(scope)
-        body = await read_body(receive)
-        answer = await self._answer(sidecar, scope, body)
-        await respond(send, answer.status, answer.body, answer.headers)
-
-    async def _sidecar(self, scope: Scope) -> Sidecar:
-        token = ""
-        with suppress(Refused):
-            token = bearer(scope)
-        if kind_of_token(token) is TokenKind.SIDECAR:
-            sidecar = self._ports.sidecars.get(token_sha256(token))
-        else:
+        token = _token(scope)
+        sidecar = self._known(token)
+        if sidecar is None and kind_of_token(token) is not TokenKind.SIDECAR:
             sidecar = await self._ports.tokens.sidecar(token)
         if sidecar is None:
             log.warning("sidecar refused", extra={"path": scope["path"]})
             raise Refused.because("not-authenticated", _NOT_AUTHENTICATED)
-        return sidecar
+        asked, body = scope["path"].removeprefix(PREFIX), await read_body(receive)
+        answer = await self._answer(sidecar, scope, asked, body)
+        if asked in REPEATED:
+            keep_head(scope, body, partial(self._again, token, asked))
+        await respond(send, answer.status, answer.body, answer.headers)
 
-    async def _answer(self, sidecar: Sidecar, scope: Scope, body: bytes) -> Answer:
-        match scope["path"].removeprefix("/attach/v1/"):
-            case "lease":
-                return self._renew(sidecar, _read(_RENEWAL, body))
-            case "acknowledge":
-                holder, epoch = _read(_ACKNOWLEDGED, body)
-                self._ports.relay.acknowledged(_name(sidecar, holder), epoch)
-                return Answer()
-            case "leave":
-                self._ports.relay.left(_name(sidecar, _read(_LEFT, body)[0]))
-                return Answer()
+    def _known(self, token: str) -> Sidecar | None:
+        """Return whom a token stands for if that needs nobody's answer."""
+        if kind_of_token(token) is TokenKind.SIDECAR:
+            return self._ports.sidecars.get(token_sha256(token))
+        return self._ports.tokens.remembered(token)
+
+    def _again(self, token: str, asked: str, body: bytes, write: Write) -> bytes | Forget | None:
+        """Answer a request that repeats one of this token; the long way tells what is wrong."""
+        sidecar = self._known(token)
+        if sidecar is None:
+            return None
+        try:
+            if asked == "kills":
+                return self._news.ask(read(_NEWEST, body)[0], write)
+            return self._leases.answer(sidecar, asked, body)
+        except BadRequest:
+            return None
+
+    async def _answer(self, sidecar: Sidecar, scope: Scope, asked: str, body: bytes) -> Answer:
+        leased = self._leases.answer(sidecar, asked, body)
+        if leased is not None:
+            return Answer(leased)
+        match asked:
             case "kills":
-                return await self._kills(scope)
+                return Answer(await self._news.after(_newest_of(scope, body)))
             case "bundle":
                 return await self._bundle(scope)
             case method:
                 return await self._store(sidecar, method.removeprefix("store/"), body)
-
-    def _renew(self, sidecar: Sidecar, renewal: Renewal) -> Answer:
-        """Grant what is left of our own lease; no await, so what is told is what is obeyed here."""
-        ports = self._ports
-        named = replace(renewal, holder=_name(sidecar, renewal.holder))
-        try:
-            remaining_s = ports.relay.grant(named)
-        except LookupError:
-            raise BadRequest("too-many-holders", "Too many sidecars are attached.", 503) from None
-        news = tuple(sidecar.told(one) for one in ports.kill_switch.since(renewal.known))
-        grant = Grant(renewal.nonce, remaining_s, news, ports.relay.now())
-        return Answer(_GRANT.dump_json(grant))
-
-    async def _kills(self, scope: Scope) -> Answer:
-        """Wait for a newer epoch; a lease is not renewed by this."""
-        asked = _KNOWN.fullmatch(scope["query_string"].decode("latin-1"))
-        if asked is None:
-            raise BadRequest("invalid-epoch", "`known` is the last epoch you know.")
-        known = int(asked[1])
-        with suppress(TimeoutError):
-            async with asyncio.timeout(POLL_S):
-                while self._ports.kill_switch.synced <= known:
-                    await self._ports.kill_switch.changed()
-        return Answer(b"%d" % self._ports.kill_switch.synced)
 
     async def _bundle(self, scope: Scope) -> Answer:
         revision, archive = await self._ports.bundle()
@@ -181,7 +170,7 @@ class AttachDoor:
 
 def _carried(sidecar: Sidecar, asked: Reservation) -> Reservation:
     """Say who carries a call that is reserved here: a holder whose name no other can take."""
-    intent = replace(asked.intent, holder=_name(sidecar, asked.intent.holder))
+    intent = replace(asked.intent, holder=name_of(sidecar, asked.intent.holder))
     return replace(asked, intent=intent)
 
 
@@ -198,14 +187,19 @@ _NAMED: dict[str, Callable[..., Reservation | Alert]] = {
 }
 
 
-def _name(sidecar: Sidecar, holder: str) -> str:
-    """Return the name of a holder that no other sidecar can take."""
-    return f"{sidecar.name}/{holder}"
+def _newest_of(scope: Scope, body: bytes) -> int:
+    """Return the newest epoch that a sidecar knows. Raises BadRequest."""
+    if scope["method"] == "POST":
+        known: int = read(_NEWEST, body)[0]
+        return known
+    asked = _KNOWN.fullmatch(scope["query_string"].decode("latin-1"))
+    if asked is None:
+        raise BadRequest("invalid-epoch", "`known` is the last epoch you know.")
+    return int(asked[1])
 
 
-def _read(shape: TypeAdapter[Any], body: bytes) -> Any:
-    try:
-        return shape.validate_json(body, strict=True)
-    except ValidationError:
-        cure = "The request does not fit; use the same Detent on both sides."
-        raise BadRequest("invalid-arguments", cure) from None
+def _token(scope: Scope) -> str:
+    """Return the token that was sent, empty when none was."""
+    with suppress(Refused):
+        return bearer(scope)
+    return ""

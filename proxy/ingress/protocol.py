@@ -10,6 +10,8 @@ What uvicorn leaves open is closed here, where the bytes still are bytes:
 * The guard is told the request target as it was sent: uvicorn keeps only path and query of it, so
   `GET http://other/path` would look like `GET /path`. And no access log is written: that would keep
   the query strings the guard refuses because they hold credentials.
+
+Requests that repeat a head are answered here without all that: see repeats.py.
 """
 
 import asyncio
@@ -24,7 +26,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from proxy.ingress.problems import Problem
+from proxy.ingress.repeats import REPEATS, Repeats
 from proxy.ingress.unread import HANG_UP, Unread
+from proxy.ingress.wire import whole_answer
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +73,10 @@ class _Faulty(Exception):
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """One connection. Adds to the scope: TARGET, the bytes of the request target, and HANG_UP."""
+    """One connection. Adds to the scope: TARGET, the bytes of the request target, and others' own.
+
+    Those are HANG_UP and REPEATS.
+    """
 
     _unread: Unread
 
@@ -85,13 +92,14 @@ class GuardedProtocol(HttpToolsProtocol):
         self._deaf = False
         self._moved = False
         self._unmoved_bytes = 0
+        self._repeats = Repeats(self.loop.time, self._answer_again)
 
     @property
     def is_spare(self) -> bool:
         """Whether no whole request of this connection waits for its answer."""
         cycle = self.cycle
         idle = cycle is None or cycle.response_complete or cycle.more_body
-        return idle and not self.transport.is_closing()
+        return idle and not self._repeats.owes and not self.transport.is_closing()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection if there is room, else instead of one that is not in use."""
@@ -105,6 +113,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget every deadline."""
         self._head_came()
+        self._repeats.gone()
         self._unread.forget()
         super().connection_lost(exc)
 
@@ -112,6 +121,14 @@ class GuardedProtocol(HttpToolsProtocol):
         """Parse, and bound what comes without getting anywhere."""
         if self._deaf:
             return
+        if self._repeats.owes:
+            self._repeats.gone()
+            self._refuse(PIPELINED)
+            return
+        begins = self._is_between
+        if begins and self._repeats.take(data):
+            return
+        self._repeats.came(data, begins=begins)
         self._unset_keepalive_if_required()
         self._moved = False
         try:
@@ -124,6 +141,19 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(HEAD_TOO_LARGE if self._in_head else UNFINISHED)
         elif self.cycle is None or self.cycle.response_complete:
             self._await_head()
+
+    @property
+    def _is_between(self) -> bool:
+        """Whether what comes now begins a request, none waits, and an answer can be taken."""
+        cycle = self.cycle
+        is_done = cycle is None or (cycle.response_complete and not cycle.more_body)
+        can_write = not (self.flow.write_paused or self.transport.is_closing())
+        return is_done and can_write and not self._in_head
+
+    def _answer_again(self, body: bytes) -> None:
+        """Answer a request that repeated the head of another."""
+        self.transport.write(whole_answer(self.server_state.default_headers, body))
+        self.loop.call_soon(self._unread.wait)
 
     def _feed(self, data: bytes) -> None:
         try:
@@ -172,6 +202,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_came()
         scope = cast("dict[str, Any]", self.scope)
         scope[TARGET], scope[HANG_UP] = self.url, self._unread.hurry
+        scope[REPEATS] = self._repeats.keep
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:

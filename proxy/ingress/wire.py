@@ -14,6 +14,8 @@ _BEARER = re.compile(r"(?i:bearer) ([A-Za-z0-9._~+/-]{1,4096}=*)")
 JSON = ((b"content-type", b"application/json"),)
 NO_STORE = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
 _ALWAYS = tuple((name.encode(), value.encode()) for name, value in NO_STORE.items())
+_BEFORE = b"".join(b"%b: %b\r\n" % field for field in JSON) + b"content-length: "
+_AFTER = b"".join(b"%b: %b\r\n" % field for field in _ALWAYS)
 
 
 def header(scope: Scope, name: bytes) -> str | None:
@@ -66,6 +68,12 @@ async def respond(
     fields = [*headers, (b"content-length", b"%d" % len(body)), *_ALWAYS]
     await send({"type": "http.response.start", "status": status, "headers": fields})
     await send({"type": "http.response.body", "body": body})
+
+
+def whole_answer(defaults: Iterable[tuple[bytes, bytes]], body: bytes) -> bytes:
+    """Return the bytes of a 200 with JSON, as a server with these headers sends it."""
+    own = b"".join(b"%b: %b\r\n" % field for field in defaults)
+    return b"HTTP/1.1 200 OK\r\n%b%b%d\r\n%b\r\n%b" % (own, _BEFORE, len(body), _AFTER, body)
 
 
 async def disconnected(receive: Receive) -> None:

@@ -45,5 +45,7 @@ class KnownLog:
     def since(self, epoch: int) -> tuple[KillEntry, ...]:
         """Return the entries after that epoch, up to `synced`."""
         known = self.now
+        if epoch >= known.synced:
+            return ()  # thousands ask every second, and hardly ever is there anything
         news = (one for one in known.entries if epoch < one.epoch <= known.synced)
         return tuple(sorted(news, key=lambda one: one.epoch))

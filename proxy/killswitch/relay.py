@@ -7,13 +7,14 @@ for the leases its predecessor may have granted.
 """
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from proxy.killswitch.lease import KillLease
 from proxy.model.lease import HolderState, LeaseTerms, Renewal
 
 FORGET_AFTER = 5  # leases
-MAX_HOLDERS = 5_000
+MAX_HOLDERS = 20_000
 PREDECESSORS = "before-restart"
 
 
@@ -47,26 +48,32 @@ class Relay:
         """Return the time by the clock of leases."""
         return self._lease.now()
 
-    def grant(self, renewal: Renewal) -> float:
-        """Return how many seconds the holder may start calls, 0 when we may not ourselves.
+    def grant(self, asked: Sequence[tuple[str, Renewal]]) -> tuple[float, list[str]]:
+        """Return how many seconds these holders may start calls, and the nonces of those.
 
-        Raises LookupError when there are too many holders.
+        Each comes with the name that it has here. 0 s when we may not ourselves. Left out is a new
+        holder that there is no room for.
         """
         with self._lock:
             now = self._lease.now()
-            known = self._holders.get(renewal.holder)
-            if known is None:
-                self._forget(now)
-                if len(self._holders) >= self._max_holders:
-                    raise LookupError("too many holders of a kill lease")
             remaining_s = min(self._lease.remaining_s, self.terms.duration_s)
             until = now + (remaining_s + self.terms.pause_s) * (1 + self.terms.clock_drift)
-            if known is None:
-                self._holders[renewal.holder] = _Holder(renewal.acked, until)
-            else:
-                known.acked = max(known.acked, renewal.acked)
-                known.until = max(known.until, until)
-            return remaining_s
+            granted = [one.nonce for name, one in asked if self._holds(name, one.acked, now, until)]
+            return remaining_s, granted
+
+    def _holds(self, name: str, acked: int, now: float, until: float) -> bool:
+        """Note until when a holder has a lease; False when it gets none."""
+        known = self._holders.get(name)
+        if known is not None:
+            known.acked = max(known.acked, acked)
+            known.until = max(known.until, until)
+            return True
+        if len(self._holders) >= self._max_holders:
+            self._forget(now)
+            if len(self._holders) >= self._max_holders:
+                return False
+        self._holders[name] = _Holder(acked, until)
+        return True
 
     def acknowledged(self, holder: str, epoch: int) -> None:
         """Note that a holder obeys every kill up to this epoch."""
@@ -99,7 +106,11 @@ class Relay:
         now = self._lease.now()
         with self._lock:
             self._forget(now)
-            standing = {name: _state(one, epoch, now) for name, one in self._holders.items()}
+            gone = HolderState.OUTSTANDING, HolderState.EXPIRED
+            standing = {
+                name: HolderState.ACKED if one.acked >= epoch else gone[one.until <= now]
+                for name, one in self._holders.items()
+            }
         if now < self._started + self.terms.bound_s:
             standing[PREDECESSORS] = HolderState.OUTSTANDING
         return standing
@@ -108,9 +119,3 @@ class Relay:
         """Forget who has been gone for long: not at every renewal, of which there are thousands."""
         oldest = now - FORGET_AFTER * self.terms.duration_s
         self._holders = {name: one for name, one in self._holders.items() if one.until > oldest}
-
-
-def _state(holder: _Holder, epoch: int, now: float) -> HolderState:
-    if holder.acked >= epoch:
-        return HolderState.ACKED
-    return HolderState.EXPIRED if holder.until <= now else HolderState.OUTSTANDING

@@ -9,7 +9,7 @@ every check; calls and streams are cut on the event loop this was started on.
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -54,7 +54,7 @@ class KillSwitch:
         self._known = KnownLog()
         self.threshold = Threshold()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._news = asyncio.Event()
+        self._told: list[Callable[[], None]] = []
         self._pending: dict[str, KillOrder] = {}
         self._verdicts: dict[str, dict[str, KillVerdict]] = {}
         self._epochs: dict[str, int] = {}
@@ -89,9 +89,9 @@ class KillSwitch:
         """
         return self._known.now.synced
 
-    async def changed(self) -> None:
-        """Return when `synced` has grown."""
-        await self._news.wait()
+    def on_news(self, told: Callable[[], None]) -> None:
+        """Call this, on the main loop, whenever `synced` has grown. It may not raise."""
+        self._told.append(told)
 
     def since(self, epoch: int) -> tuple[KillEntry, ...]:
         """Return the entries after that epoch, up to `synced`."""
@@ -177,8 +177,8 @@ class KillSwitch:
         for entry in new:
             if entry.order.action is KillAction.KILL and entry.order.id not in self._epochs:
                 self._obey(entry)
-        self._news.set()
-        self._news = asyncio.Event()
+        for told in self._told:
+            told()
 
     async def verdicts(self, epoch: int) -> dict[str, KillVerdict]:
         """Return what became of each call the kill met, by step id."""

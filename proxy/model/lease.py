@@ -49,6 +49,13 @@ class Renewal:
 
 
 @dataclass(frozen=True, slots=True)
+class Renewals:
+    """What many holders ask, in one request that somebody carries for them."""
+
+    holders: Sequence[Renewal]
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """The answer: the lease lasts `remaining_s` from when the renewal was sent.
 
@@ -57,6 +64,20 @@ class Grant:
     """
 
     nonce: str
+    remaining_s: float
+    entries: Sequence[KillEntry]
+    authority_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Grants:
+    """The answer to renewals of many: one grant for each renewal whose nonce is in `nonces`.
+
+    Each lease lasts `remaining_s` from when that holder's own renewal was sent. `entries` are those
+    after the lowest epoch that was known: all of them may be told to each.
+    """
+
+    nonces: Sequence[str]
     remaining_s: float
     entries: Sequence[KillEntry]
     authority_at: float

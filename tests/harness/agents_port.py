@@ -3,23 +3,21 @@
 import asyncio
 import io
 import json
-import socket
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import aiohttp
 import pytest
-import uvicorn
-from uvicorn.server import ServerState
+from starlette.types import ASGIApp
 
 from proxy.ingress.agents import agents_app
 from proxy.ingress.guard import GuardSettings, loopback_hosts
-from proxy.ingress.protocol import DEFAULT_LIMITS, ConnectionLimits, GuardedProtocol
+from proxy.ingress.protocol import DEFAULT_LIMITS, ConnectionLimits
 from proxy.model.tool import Effect, HttpBinding, ToolManifest
 from tests.harness.doors import META, STATEFUL, STATELESS, TOKEN, RecordingGate, stateless_headers
+from tests.harness.served import served
 
 DOORS = ("calls", "mcp-2026", "mcp-2025", "http")
 BINDING = HttpBinding("POST", "/write", body=("a", "b", "limit", "n", "text"))
@@ -108,36 +106,16 @@ def _tools_call(arguments: bytes, meta: Mapping[str, Any]) -> bytes:
 async def serve(
     gate: RecordingGate, limits: ConnectionLimits = DEFAULT_LIMITS, **settings: Any
 ) -> AsyncIterator[AgentsPort]:
-    """Serve a gate's agents' port with uvicorn's protocol on a free port, in the test's loop.
+    """Serve a gate's agents' port on a free port, in the test's loop."""
 
-    Without uvicorn's server around it, which looks only every 100 ms whether it has to stop.
-    """
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
+    def app_of(port: int) -> ASGIApp:
         guard = GuardSettings(loopback_hosts(port), **settings)
-        app = agents_app(gate, guard, jwks=lambda: {"keys": []}, version="1.2.3")
-        config = uvicorn.Config(
-            app, ws="none", lifespan="off", log_config=None, access_log=False, server_header=False
-        )
-        config.load()
-        state = ServerState()
-        protocol = partial(
-            GuardedProtocol, limits=limits, config=config, server_state=state, app_state={}
-        )
-        server = await asyncio.get_running_loop().create_server(protocol, sock=sock)
-        try:
-            headers = {"Authorization": f"Bearer {TOKEN}"}
-            async with aiohttp.ClientSession(headers=headers) as client:
-                yield AgentsPort(gate, port, client)
-        finally:
-            server.close()
-            for connection in list(state.connections):
-                connection.shutdown()
-            tasks = list(state.tasks)
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        return agents_app(gate, guard, jwks=lambda: {"keys": []}, version="1.2.3")
+
+    async with served(app_of, limits) as port:
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with aiohttp.ClientSession(headers=headers) as client:
+            yield AgentsPort(gate, port, client)
 
 
 @pytest.fixture

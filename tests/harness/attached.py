@@ -37,15 +37,11 @@ class LocalGateway:
         self._headers = {"authorization": f"Bearer {token}"}
         self.away = False
 
-    async def post(self, path: str, body: bytes) -> bytes:
-        """Ask, as the real one does."""
-        headers = self._headers | {"content-type": "application/json"}
-        return await self._send("POST", path, headers=headers, content=body)
-
-    async def get(self, path: str, timeout_s: float) -> bytes:
+    async def post(self, path: str, body: bytes, timeout_s: float = 2.0) -> bytes:
         """Ask, as the real one does."""
         del timeout_s
-        return await self._send("GET", path, headers=self._headers)
+        headers = self._headers | {"content-type": "application/json"}
+        return await self._send("POST", path, headers=headers, content=body)
 
     async def close(self) -> None:
         """Nothing is open."""

@@ -24,16 +24,11 @@ class Gateway:
         self._url = url.rstrip("/") + "/attach/v1/"
         self._token = token
 
-    async def post(self, path: str, body: bytes) -> bytes:
+    async def post(self, path: str, body: bytes, timeout_s: float = DEADLINE_S) -> bytes:
         """Return the body of a 200. Raises StoreUnavailable, or Refused when that is the answer."""
         request = EgressRequest(
-            "POST", self._url + path, self._headers() | JSON_TYPE, body, DEADLINE_S
+            "POST", self._url + path, self._headers() | JSON_TYPE, body, timeout_s
         )
-        return await self._send(request)
-
-    async def get(self, path: str, timeout_s: float) -> bytes:
-        """Return the body of a 200. Raises StoreUnavailable."""
-        request = EgressRequest("GET", self._url + path, self._headers(), timeout_s=timeout_s)
         return await self._send(request)
 
     async def bundle(self, known: str, timeout_s: float) -> tuple[str, bytes]:

@@ -131,5 +131,5 @@ async def test_a_token_that_cannot_be_read_any_more_is_no_token(tmp_path: Path) 
     gateway = gateway_of(settings, Secrets(settings, {}))
     token.unlink()
     with pytest.raises(StoreUnavailable, match=r"attach\.token"):
-        await gateway.get("kills", 1.0)
+        await gateway.post("kills", b"[0]", 1.0)
     await gateway.close()

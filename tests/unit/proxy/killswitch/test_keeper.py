@@ -132,7 +132,7 @@ async def test_a_relay_acknowledges_after_its_holders(
     keeper = LeaseKeeper(lease, switch, authority, relay)
     await keeper.start()
     await asyncio.sleep(TERMS.bound_s)
-    relay.grant(Renewal("side", "n", 0, 0))
+    relay.grant((("side", Renewal("side", "n", 0, 0)),))
     authority.kill()
     await until(lambda: switch.covers((GLOBAL,)))
     assert authority.acked == []

@@ -117,11 +117,11 @@ async def test_streams_and_calls_are_cut_when_the_main_loop_turns(
     """Cutting belongs to the loop that runs them; news go to those who wait for some."""
     await thread.start()
     with flights.stream((GLOBAL,)) as closing:
-        news = asyncio.create_task(switch.changed())
-        await asyncio.sleep(0)
+        news = asyncio.Event()
+        switch.on_news(news.set)
         block(authority.kill)
         assert not closing.is_set()
-        await asyncio.wait_for(news, 1)
+        await asyncio.wait_for(news.wait(), 1)
         assert closing.is_set()
 
 

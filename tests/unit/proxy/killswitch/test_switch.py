@@ -255,3 +255,13 @@ async def test_our_own_order_does_not_hide_those_before_it(
     assert switch.learn(kill_log.entries)
     assert switch.covers([OTHER])
     assert switch.synced == 2
+
+
+async def test_news_are_in_force_when_they_are_told(switch: KillSwitch, kill_log: Any) -> None:
+    """Each time the log that is known has grown, and not when it has not."""
+    order = KillOrder("kil_1", KillAction.KILL, (AGENT,), "oncall", "", datetime.now(UTC))
+    told: list[tuple[bool, int]] = []
+    switch.on_news(lambda: told.append((switch.covers([AGENT]), len(switch.since(0)))))
+    for _ in range(2):
+        switch.learn([await kill_log.append_kill(order)] if not told else kill_log.entries)
+    assert told == [(True, 1)]

@@ -47,7 +47,7 @@ async def test_an_answer_that_does_not_fit_is_none(
     async def surprise(*_: object) -> bytes:
         return b'{"surprise":1}'
 
-    gateway.post = gateway.get = surprise
+    gateway.post = surprise
     for asked in (authority.renew(Renewal("hld", "nonce", 0, 0)), authority.pushed(0)):
         with pytest.raises(StoreUnavailable, match="does not fit"):
             await asked

@@ -27,9 +27,9 @@ async def test_a_request_carries_the_token_and_its_answer_comes_back() -> None:
         EgressClient(url, AddressPolicy(allow_private=True)), url + "/", lambda: "dtx_1"
     )
     assert await gateway.post("store/view", b"[]") == b"true"
-    assert await gateway.get("kills?known=1", 5.0) == b"true"
+    assert await gateway.post("kills", b"[]", 5.0) == b"true"
     assert heard[0].startswith(b"POST /attach/v1/store/view HTTP/1.1")
-    assert heard[1].startswith(b"GET /attach/v1/kills?known=1 HTTP/1.1")
+    assert heard[1].startswith(b"POST /attach/v1/kills HTTP/1.1")
     assert all(b"Authorization: Bearer dtx_1\r\n" in head for head in heard)
     await gateway.close()
     server.close()
