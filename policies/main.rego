@@ -138,10 +138,14 @@ is_every_call_rule_loaded if {
 	data.detent.rules.argument_constraints.deny
 	data.detent.rules.budget.deny
 	data.detent.rules.caller.deny
+	data.detent.rules.filesystem.deny
+	data.detent.rules.git.deny
+	data.detent.rules.http_egress.deny
 	data.detent.rules.human_attended.obligations
 	data.detent.rules.information_flow.deny
 	data.detent.rules.irreversible.hold
 	data.detent.rules.session_mode.obligations
+	data.detent.rules.shell.deny
 	data.detent.rules.suspicious_text.deny
 	data.detent.rules.unknown_tool.deny
 }

@@ -218,6 +218,10 @@ test_no_call_passes_without_the_deny_tool_of_caller if {
 	"rule-missing" in refused(fixtures.call) with data.detent.rules.caller.deny_tool as false
 }
 
+test_no_call_passes_without_the_obligations_of_human_attended if {
+	"rule-missing" in refused(fixtures.call) with data.detent.rules.human_attended.obligations as false
+}
+
 test_no_call_passes_without_the_deny_of_information_flow if {
 	"rule-missing" in refused(fixtures.call) with data.detent.rules.information_flow.deny as false
 }
@@ -256,4 +260,20 @@ test_no_call_passes_without_the_deny_of_unknown_tool if {
 
 test_no_call_passes_without_the_deny_tool_of_unknown_tool if {
 	"rule-missing" in refused(fixtures.call) with data.detent.rules.unknown_tool.deny_tool as false
+}
+
+test_no_call_passes_without_the_deny_of_filesystem if {
+	"rule-missing" in refused(fixtures.call) with data.detent.rules.filesystem.deny as false
+}
+
+test_no_call_passes_without_the_deny_of_git if {
+	"rule-missing" in refused(fixtures.call) with data.detent.rules.git.deny as false
+}
+
+test_no_call_passes_without_the_deny_of_http_egress if {
+	"rule-missing" in refused(fixtures.call) with data.detent.rules.http_egress.deny as false
+}
+
+test_no_call_passes_without_the_deny_of_shell if {
+	"rule-missing" in refused(fixtures.call) with data.detent.rules.shell.deny as false
 }

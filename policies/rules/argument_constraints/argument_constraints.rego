@@ -41,6 +41,8 @@ deny contains reasons.about("argument-missing", constraint.argument) if {
 
 deny contains reasons.about(id, constraint.argument) if {
 	some constraint in constraints
+
+	# lint: missing-argument: the refusal above is for what is not given
 	is_given(constraint)
 	some kind, bound in constraint
 	id := reason_of[kind]

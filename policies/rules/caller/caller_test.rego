@@ -35,9 +35,14 @@ test_a_subject_that_is_missing_is_refused if {
 	ids == {"caller-not-agent", "delegation-too-deep"}
 }
 
+asked(type, tool, action) := json.patch(fixtures.call, [
+	{"op": "add", "path": "/resource/type", "value": type},
+	{"op": "add", "path": "/resource/tool", "value": tool},
+	{"op": "add", "path": "/action/name", "value": action},
+])
+
 test_a_method_is_decided_under_its_own_name if {
-	given := fixtures.changed("/resource", object.union(fixtures.call.resource, {"type": "method", "tool": "resources/read"}))
-	count(caller.deny) == 0 with input as object.union(given, {"action": {"name": "resources/read"}})
+	count(caller.deny) == 0 with input as asked("method", "resources/read", "resources/read")
 }
 
 test_an_action_is_that_of_its_resource[note] if {
@@ -46,6 +51,9 @@ test_an_action_is_that_of_its_resource[note] if {
 		"lists": fixtures.changed("/action/name", "tools/list"),
 		"a method that is no resource here": fixtures.changed("/resource/type", "method"),
 		"a resource without a type": fixtures.without("/resource/type"),
+		"another method": asked("method", "resources/read", "resources/list"),
+		"a method that is called like a tool": asked("method", "ping", "ping"),
+		"a tool under a method's name": asked("tool", "resources/read", "resources/read"),
 		"nothing": fixtures.without("/action/name"),
 		"no action": fixtures.without("/action"),
 	}

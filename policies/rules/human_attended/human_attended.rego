@@ -9,5 +9,7 @@ obligations contains {"type": "human_attended"} if {
 	role in data.attended.roles
 	input.resource.server in data.attended.clients
 	input.resource.manifest.hooks == true
+
+	# lint: missing-argument: this obligation loosens, so that without a mode nobody is asked
 	input.context.meta.permission_mode in asking_modes
 }

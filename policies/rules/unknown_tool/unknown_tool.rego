@@ -14,6 +14,6 @@ deny contains reasons.of("effect-mismatch") if {
 
 is_known if {
 	resource := input.resource
-	resource.id == concat("/", [resource.server, resource.tool])
 	resource.manifest.effect in effects
+	resource.id == concat("/", [resource.server, resource.tool])
 }
