@@ -1,4 +1,4 @@
-"""Both engines in front of a real OPA, or of something else in its place."""
+"""Every engine: in front of a real OPA, of something else in its place, or as a module of ours."""
 
 import asyncio
 import json
@@ -10,11 +10,13 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 
 import aiohttp
 import pytest
 
+from proxy.app.wasm import wasm_engine
 from proxy.errors import PolicyUnavailable
 from proxy.pdp.base import DECISION_PATH, PolicyEngine, StagedBundle
 from proxy.pdp.find_opa import find_opa
@@ -40,7 +42,7 @@ decision := "at last" if {
 
 decision := numbers.range(1, 20000) if input.ask == "huge"
 
-decision := 1 / input.zero if input.ask == "error"
+decision := 1 % input.zero if input.ask == "error"
 
 visible := ["repo/git_log"]
 """
@@ -169,7 +171,20 @@ class Remote(Served):
             await self._child.stop(0)
 
 
-@pytest.fixture(params=[Managed, Remote])
+class Wasm(Served):
+    """The engine that evaluates by itself; nothing stands behind it."""
+
+    def __init__(self, directory: Path, opa: Path) -> None:
+        super().__init__(directory)
+        self.engine = wasm_engine(opa)
+
+
+NO_RUNTIME = pytest.mark.skipif(find_spec("wasmtime") is None, reason="wasmtime is not installed")
+WITH_OPA = [Managed, Remote]
+EVERY = [*WITH_OPA, pytest.param(Wasm, marks=NO_RUNTIME)]
+
+
+@pytest.fixture(params=EVERY)
 async def unstarted(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Served]:
     """Give an engine that is still to be started."""
     served: Served = request.param(tmp_path, find_opa().path)
@@ -180,13 +195,26 @@ async def unstarted(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIter
 @pytest.fixture
 async def served(unstarted: Served) -> Served:
     """Give an engine that serves POLICY as revision `first`."""
-    staged = unstarted.bundle("first")
-    await unstarted.serve(staged)
-    await unstarted.engine.start(staged)
-    return unstarted
+    return await first(unstarted)
 
 
-@pytest.fixture(params=[Managed, Remote])
+@pytest.fixture(params=WITH_OPA)
+async def with_opa(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Served]:
+    """Give an engine with a process of OPA's that serves POLICY as revision `first`."""
+    served: Served = request.param(tmp_path, find_opa().path)
+    yield await first(served)
+    await served.close()
+
+
+async def first(served: Served) -> Served:
+    """Serve POLICY as revision `first`."""
+    staged = served.bundle("first")
+    await served.serve(staged)
+    await served.engine.start(staged)
+    return served
+
+
+@pytest.fixture(params=WITH_OPA)
 async def faked(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Served]:
     """Give an unstarted engine whose OPA answers with the bytes in `tmp_path / "answer"`."""
     command = tmp_path / "fake"
