@@ -1,0 +1,1 @@
+"""Lint for guardrails: what OPA accepts and a reviewer overlooks, each with its cure."""

@@ -1,0 +1,57 @@
+"""Whether what a rule says is heard: `main.rego` collects some sets and misses what it names."""
+
+from collections.abc import Iterator
+
+from proxy.pdp.findings.finding import Finding
+from proxy.pdp.lint.modules import Module, Name, Source
+from proxy.pdp.lint.nodes import is_ref, nodes_of
+
+UNHEARD = "rule-decides-nothing"
+UNMISSED = "rule-not-missed"
+
+MAIN = ("detent", "main")
+SETS = frozenset({"allow", "deny", "deny_tool", "hold", "obligations"})
+
+
+def wiring(source: Source) -> Iterator[Finding]:
+    """Yield rules that fill none of the sets, and sets whose loss nothing would notice."""
+    named = _named_in_main(source)
+    for module in source.modules:
+        if not module.rule_name:
+            continue
+        filled = {rule.name: rule.line for rule in reversed(module.rules) if rule.name in SETS}
+        if not filled and _is_alone(source, module):
+            yield Finding(
+                module.file,
+                1,
+                UNHEARD,
+                f"{module.rule_name} fills none of {', '.join(sorted(SETS))}",
+                "fill one of them, or move what rules share to lib/",
+            )
+        for name, line in filled.items():
+            path = ("data", *module.package, name)
+            if path not in named:
+                yield Finding(
+                    module.file,
+                    line,
+                    UNMISSED,
+                    f"main.rego does not name {'.'.join(path)}, so its loss would go unnoticed",
+                    "name it there under is_every_tool_rule_loaded or is_every_call_rule_loaded",
+                )
+
+
+def _is_alone(source: Source, module: Module) -> bool:
+    """Whether no other file of the same package fills a set."""
+    files = [other for other in source.modules if other.package == module.package]
+    return not any(rule.name in SETS for other in files for rule in other.rules)
+
+
+def _named_in_main(source: Source) -> set[Name]:
+    return {
+        source.name_of(module, node, {})
+        for module in source.modules
+        if module.package == MAIN
+        for rule in module.rules
+        for node in nodes_of([rule.value, list(rule.body)])
+        if is_ref(node)
+    }
