@@ -1,0 +1,1 @@
+"""Reviewing a change of policy: the decision log, replay, diff and explain."""

@@ -1,0 +1,75 @@
+"""What is compared, and what each difference is called."""
+
+from typing import Any
+
+import pytest
+
+from proxy.pdp.review.outcome import Change, changes, outcome_of, rules
+
+ANSWER: dict[str, Any] = {
+    "verdict": "allow",
+    "reasons": [{"id": "role-allows-tool", "message": "Yes."}],
+    "obligations": [{"type": "mask", "path": "/a"}],
+    "grant": {"broker": "none", "ttl": 30},
+    "cost": {"risk": 1},
+    "labels": ["b", "a"],
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "found"),
+    [
+        ({}, {}, ()),
+        ({}, {"reasons": [{"id": "role-allows-tool", "message": "Other words."}]}, ()),
+        ({}, {"labels": ["a", "b"]}, ()),
+        ({"verdict": "deny"}, {"verdict": "allow"}, (Change.PERMISSION,)),
+        ({"verdict": "hold"}, {"verdict": "allow"}, (Change.PERMISSION,)),
+        ({"verdict": "deny"}, {"verdict": "hold"}, (Change.HOLD,)),
+        ({"verdict": "allow"}, {"verdict": "hold"}, (Change.HOLD,)),
+        ({"verdict": "hold"}, {"verdict": "deny", "labels": []}, (Change.REFUSAL,)),
+        ({}, {"obligations": []}, (Change.LIFTED, Change.OBLIGATIONS)),
+        ({"obligations": []}, {}, (Change.OBLIGATIONS,)),
+        ({}, {"grant": None}, (Change.GRANT,)),
+        ({}, {"cost": {"risk": 2}}, (Change.COST,)),
+        ({}, {"labels": []}, (Change.LABELS,)),
+        ({}, {"reasons": [{"id": "a-b"}]}, (Change.REASONS,)),
+        ({"verdict": "deny"}, {"verdict": "deny", "obligations": []}, (Change.OBLIGATIONS,)),
+    ],
+)
+def test_each_difference_has_its_name(
+    before: dict[str, Any], after: dict[str, Any], found: tuple[Change, ...]
+) -> None:
+    """Words are none, nor is order; with another verdict nothing else is told."""
+    assert changes(outcome_of(ANSWER | before), outcome_of(ANSWER | after)) == found
+
+
+@pytest.mark.parametrize("missing", list(ANSWER))
+def test_what_lacks_a_member_is_no_answer(missing: str) -> None:
+    """A log that others wrote."""
+    with pytest.raises(ValueError, match="not an answer"):
+        outcome_of({name: value for name, value in ANSWER.items() if name != missing})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "about"),
+    [
+        (("deny", "old"), ("allow", "new"), ("old",)),
+        (("allow", "old"), ("deny", "new"), ("new",)),
+        (("allow", "same"), ("allow", "same"), ("same",)),
+    ],
+)
+def test_a_change_is_about_what_refuses(
+    before: tuple[str, str], after: tuple[str, str], about: tuple[str, ...]
+) -> None:
+    """The rule that no longer refuses, or the one that does now."""
+    made = [
+        outcome_of(ANSWER | {"verdict": verdict, "reasons": [{"id": reason}]})
+        for verdict, reason in (before, after)
+    ]
+    assert rules(*made) == about
+
+
+def test_an_outcome_is_told_as_it_was_read() -> None:
+    """Sorted, and without the words of reasons."""
+    document = outcome_of(ANSWER).to_document()
+    assert document == ANSWER | {"reasons": ["role-allows-tool"], "labels": ["a", "b"]}
