@@ -39,6 +39,8 @@ RUN python -m venv /opt/build \
 COPY pyproject.toml README.md ./
 COPY proxy proxy
 COPY credentials credentials
+# `proxy/pdp/starter` is a link to them.
+COPY policies policies
 RUN /opt/build/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheels . \
  && /opt/detent/bin/pip install --no-deps --no-index /wheels/*.whl \
  && /opt/detent/bin/detent --version \

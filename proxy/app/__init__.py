@@ -8,6 +8,9 @@ servers   both ports in one event loop
 recoveries  beside the calls: steps left open are settled, kills finished
 identity  who may speak to us: principals, operators, issuers of tokens
 policies  bundles: stage, check, test
+live_policy  the one in force: reload, promote, roll back, tell
+delivered  signed bundles: where from, whose signature, who follows
+shadowing  the candidate that is asked beside it
 secrets   what is read from private files and the environment
 checks    what `detent check` looks at
 """

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 from proxy.app.build import Builder
+from proxy.app.decision_log import decision_log_of
 from proxy.app.doorways import Doorways
 from proxy.app.gateway import Gateway, Keeper, Parts
 from proxy.app.identity import identities_of, operators_of, principals_of, sidecar_tokens_of
@@ -16,6 +18,7 @@ from proxy.app.policies import CurrentCatalogue, PolicySource
 from proxy.app.recoveries import aftermath_of
 from proxy.app.secrets import Secrets
 from proxy.app.servers import Servers
+from proxy.app.shadowing import Both, Candidate, candidate_of, recorder_of
 from proxy.config import Settings
 from proxy.ingress.canonical import flags_in, urls_in
 from proxy.killswitch.effectiveness import EffectWatch
@@ -31,14 +34,18 @@ from proxy.model.lease import LeaseTerms
 from proxy.monitors.alerts.delivery import AlertDelivery
 from proxy.monitors.base import Monitor
 from proxy.monitors.live_secrets import LiveSecrets
+from proxy.monitors.undecided import Undecided
 from proxy.observability.masking import Masker
 from proxy.observability.metrics import Metrics
 from proxy.pdp.decision import DecisionPoint
+from proxy.pdp.delivery.choice import Choices
+from proxy.pdp.delivery.pull import DeliveredPolicy
+from proxy.pdp.managed_opa import ManagedOpa
 from proxy.pipeline.admit import Admission
 from proxy.pipeline.approve import Approving, Terms
 from proxy.pipeline.authenticate import Authenticator
 from proxy.pipeline.converse import Converse, Surveys
-from proxy.pipeline.decide import Decider
+from proxy.pipeline.decide import Decider, Recorder
 from proxy.pipeline.dispatch import Dispatch
 from proxy.pipeline.effect import Effect
 from proxy.pipeline.enforce import KNOWN_OBLIGATIONS
@@ -71,6 +78,7 @@ class Assembled:
     settings: Settings
     builder: Builder
     source: PolicySource
+    candidate: Candidate | None = None
 
     def bind(self, given: Listeners | None = None, siblings: Siblings | None = None) -> Servers:
         """Bind the ports, or take those `given`. Raises ConfigError; then none is bound."""
@@ -80,6 +88,8 @@ class Assembled:
     def cleanup(self) -> None:
         """Remove what lies on disk only while we run."""
         self.source.cleanup()
+        if self.candidate is not None:
+            self.candidate.cleanup()
 
 
 def assemble(
@@ -87,18 +97,25 @@ def assemble(
     environ: Mapping[str, str],
     masker: Masker,
     revision: Callable[[], str] = lambda: "",
+    signed: DeliveredPolicy | None = None,
 ) -> Assembled:
     """Build everything and start nothing; needs a running event loop.
 
     Every secret is made known to `masker` before anything else gets it. `revision` is that of a
-    policy somebody else has staged. Raises ConfigError, PolicyInvalid.
+    policy somebody else has staged, `signed` what delivers it. Raises ConfigError, PolicyInvalid.
     """
     live = LiveSecrets()
     builder = Builder(settings, Secrets(settings, environ, partial(_learn, masker, live)))
-    source = PolicySource(settings.path(settings.policy.bundle), builder.opa, revision)
+    choices = Choices(settings.policy_state) if settings.attach.url is None else None
+    directory = settings.path(Path(settings.policy.bundle))
     with ExitStack() as unless_assembled:
+        source = PolicySource(directory, builder.opa, revision, choices)
         unless_assembled.callback(source.cleanup)
-        assembled = _assemble(builder, source, live)
+        candidate = candidate_of(settings, builder.opa)
+        if candidate is not None:
+            unless_assembled.callback(candidate.cleanup)
+        policies = _Policies(source, candidate, signed)
+        assembled = _assemble(builder, policies, live, masker)
         unless_assembled.pop_all()
     return assembled
 
@@ -108,6 +125,21 @@ def _learn(masker: Masker, live: LiveSecrets, place: str, value: str) -> None:
     masker.add(value)
     if not place.startswith("canaries."):
         live.add(place, value)
+
+
+@dataclass(frozen=True, slots=True)
+class _Policies:
+    """Where the policy in force comes from, what is asked beside it, and who delivers it."""
+
+    source: PolicySource
+    candidate: Candidate | None
+    signed: DeliveredPolicy | None
+
+    def recorder(self, log: Recorder | None, opa: Path, metrics: Metrics) -> Recorder | None:
+        """Return who gets every decision: a log, the candidate's engine, both or nobody."""
+        if self.candidate is not None:
+            self.candidate.ask(ManagedOpa(opa), KNOWN_OBLIGATIONS, metrics)
+        return recorder_of(log, self.candidate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +155,7 @@ class _Adapters:
     registry: Registry
     catalogue: CurrentCatalogue
     metrics: Metrics
+    recorder: Recorder | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +168,19 @@ class _Guards:
     identities: Identities
 
 
-def _assemble(builder: Builder, source: PolicySource, live: LiveSecrets) -> Assembled:
-    settings = builder.settings
+def _assemble(
+    builder: Builder, policies: _Policies, live: LiveSecrets, masker: Masker
+) -> Assembled:
+    settings, source = builder.settings, policies.source
     bundle, loaded = source.stage()
     catalogue = CurrentCatalogue(loaded)
     metrics = Metrics(version("detent"), loaded.reasons)
     metrics.know_tools(catalogue.names())
-    store, engine = builder.store(), builder.engine(source.probe)
-    flights = InFlight()
-    halt_file = HaltFile(settings.halt_file)
-    kill_switch = KillSwitch(store, halt_file, flights)
+    store, engine, flights = builder.store(), builder.engine(source.probe), InFlight()
+    kill_switch = KillSwitch(store, HaltFile(settings.halt_file), flights)
     lease = KillLease(LeaseTerms(settings.kill.lease), is_authority=settings.has_own_ledger)
     policy = DecisionPoint(engine, bundle, settings.policy.deadline, KNOWN_OBLIGATIONS)
+    decisions = decision_log_of(settings, engine, metrics, masker)
     http = builder.alert_client()
     delivery = AlertDelivery(store, builder.sinks(http), metrics)
     monitors, lending = builder.monitors(), Lending(builder.brokers(), kill_switch, lease)
@@ -157,8 +191,9 @@ def _assemble(builder: Builder, source: PolicySource, live: LiveSecrets) -> Asse
     # Last of what can fail: these hold connections, and only a gateway closes them.
     registry.serve(builder.upstreams(catalogue, registry.mark_stale))
     adapters = _Adapters(
-        settings, store, kill_switch, lease, policy, delivery, registry, catalogue, metrics
-    )
+        settings, store, kill_switch, lease, policy, delivery, registry, catalogue, metrics,
+        policies.recorder(decisions, builder.opa, metrics),
+    )  # fmt: skip
     stages = _stages(adapters, guards)
     relay = Relay(lease) if settings.listen.attach else None
     keeper = _keeper(adapters, builder.authority(), relay)
@@ -166,12 +201,13 @@ def _assemble(builder: Builder, source: PolicySource, live: LiveSecrets) -> Asse
         store, kill_switch, keeper, Lapse(lease, flights), EffectWatch(lease, store, relay), relay,
         flights, engine, policy, registry, stages.resolve, stages.admit, delivery, http, metrics,
         source, catalogue,
-        (identities.close, *(one.close for one in key_sets), *sidecars_closing), sidecars,
+        (identities.close, *(one.close for one in key_sets), *sidecars_closing),
+        sidecars, decisions, policies.signed, policies.candidate,
     )  # fmt: skip
     pipeline = Pipeline(stages, kill_switch, flights, metrics)
     beside = aftermath_of(parts, settings, stages, pipeline, lease)
     gateway = Gateway(parts, bundle, beside.start if beside else None)
-    return Assembled(gateway, pipeline, settings, builder, source)
+    return Assembled(gateway, pipeline, settings, builder, source, policies.candidate)
 
 
 def _keeper(on: _Adapters, connect: Connect | None, relay: Relay | None) -> Keeper:
@@ -191,7 +227,9 @@ def _stages(on: _Adapters, guards: _Guards) -> Stages:
         frozenset({*principals_of(on.settings), *operators_of(on.settings)}), store
     )
     response_filter = ResponseFilter(inspection, guards.live, tokens, guards.lending.take_back)
-    decider = Decider(on.policy, metrics)
+    watched = Undecided(on.delivery.raise_alert)
+    recorder = Both(watched, on.recorder) if on.recorder else watched
+    decider = Decider(on.policy, metrics, recorder)
     resolver = Resolver(on.catalogue.tools, on.registry, on.settings.credentials)
     starts = Starts(kill_switch, on.lease, metrics, on.delivery.raise_alert)
     dispatch = Dispatch(on.registry, starts, store, metrics)

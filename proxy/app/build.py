@@ -17,6 +17,7 @@ from credentials.static_broker import StaticBroker
 from proxy.app import ledgers
 from proxy.app.policies import CurrentCatalogue
 from proxy.app.secrets import Secrets
+from proxy.app.wasm import wasm_engine
 from proxy.config import Settings
 from proxy.config.identity import Issuer, TokenIssuer
 from proxy.config.settings import AlertSettings, BrokerSettings, CanarySettings, Server
@@ -246,6 +247,7 @@ def _static(builder: Builder, name: str, settings: BrokerSettings) -> Broker:
 ENGINES: dict[str, Callable[[Builder, Probe], PolicyEngine]] = {
     "managed": _managed,
     "remote": _remote,
+    "wasm": lambda builder, probe: wasm_engine(builder.opa, probe),
 }
 UPSTREAMS: dict[str, Callable[[Builder, str, CurrentCatalogue, Callable[[], None]], Upstream]] = {
     "http": _http,

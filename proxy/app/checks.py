@@ -15,10 +15,11 @@ from typing import Literal
 
 from credentials.key_cache import KeyCache, KeysUnavailable
 from proxy.app.build import Builder
+from proxy.app.delivered import source_of
 from proxy.app.ledger_warnings import ledger_warnings
 from proxy.app.ledgers import usable
 from proxy.app.open_files import room_for
-from proxy.app.policies import CurrentCatalogue, PolicySource
+from proxy.app.policies import CurrentCatalogue
 from proxy.app.secrets import Secrets
 from proxy.app.servers import bind
 from proxy.app.tiers import summary
@@ -154,11 +155,10 @@ def _port(address: Address) -> list[Finding]:
 
 async def _policy(builder: Builder) -> tuple[list[Finding], Catalogue | None]:
     """Do what a start does: stage, check, start the engine, run the suites."""
-    settings, catalogue = builder.settings, None
+    catalogue = None
     async with contextlib.AsyncExitStack() as undo:
         try:
-            source = PolicySource(settings.path(settings.policy.bundle), builder.opa)
-            undo.callback(source.cleanup)
+            source = await source_of(builder.settings, builder.secrets, builder.opa, undo)
             bundle, catalogue = await asyncio.to_thread(source.stage)
             engine = builder.engine(source.probe)
             await engine.start(bundle)

@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp
 
 from proxy.app.build import Builder
+from proxy.app.evaluating import evaluator_of, scheme_of
+from proxy.app.explaining import Explainer
 from proxy.app.gateway import Gateway
 from proxy.app.identity import authorization_servers, operators_of, scopes_of_settings, sidecars_of
 from proxy.app.listeners import Listeners
@@ -35,6 +37,7 @@ from proxy.ingress.health import health_app
 from proxy.ingress.mcp_rounds import Seal
 from proxy.ingress.oauth import ProtectedResource
 from proxy.ingress.operator import OperatorPorts, operator_app, rendered
+from proxy.ingress.operator_explain import Explain
 from proxy.ingress.origins import NO_PAGES, Origins
 from proxy.ingress.protocol import ConnectionLimits
 from proxy.pipeline.run import Pipeline
@@ -102,8 +105,20 @@ class Doorways:
             findings=parts.resolver.irregularities,
             configured=lambda: scopes_of_settings(self.settings, parts.catalogue.names()),
             scrape=self._scrape(),
+            evaluating=evaluator_of(parts, self.settings),
+            scheme=scheme_of(self.settings),
+            live=self.gateway.live,
+            explain=self._explain(),
         )
         return operator_app(ports, self._guard(self.settings.listen.operators, port))
+
+    def _explain(self) -> Explain | None:
+        """Return what explains decisions; None without a decision log."""
+        wanted, live = self.settings.policy.log, self.gateway.live
+        if wanted is None:
+            return None
+        log = self.settings.path(wanted.directory)
+        return Explainer(log, self.builder.opa, lambda: live.bundle)
 
     def _scrape(self) -> Callable[[], Awaitable[bytes]] | None:
         """Return what gives the metrics of all workers; None for a gateway of one process."""
@@ -122,7 +137,7 @@ class Doorways:
             parts.store,
             parts.kill_switch,
             parts.relay,
-            self.gateway.archive,
+            self.gateway.live.archived,
             parts.sidecars,
         )
         guard = self._guard(address, bound[0].getsockname()[1])

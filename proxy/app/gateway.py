@@ -10,8 +10,9 @@ from typing import Protocol
 
 import httpx
 
+from proxy.app.live_policy import Delivery, LivePolicy, PolicyParts
 from proxy.app.policies import CurrentCatalogue, PolicySource
-from proxy.errors import PolicyError
+from proxy.app.shadowing import Candidate
 from proxy.ingress.attach_tokens import SidecarTokens
 from proxy.killswitch.effectiveness import EffectWatch
 from proxy.killswitch.inflight import InFlight
@@ -24,10 +25,9 @@ from proxy.model.token import new_id
 from proxy.monitors.alerts.delivery import AlertDelivery
 from proxy.monitors.integrity import IntegrityWatch
 from proxy.observability.metrics import Metrics
-from proxy.pdp.archive import pack
 from proxy.pdp.base import PolicyEngine, StagedBundle
-from proxy.pdp.bundle import discard
 from proxy.pdp.decision import DecisionPoint
+from proxy.pdp.review.log import DecisionLog
 from proxy.pipeline.admit import Admission
 from proxy.pipeline.resolve import Resolver
 from proxy.stores.base import Store
@@ -78,6 +78,9 @@ class Parts:
     catalogue: CurrentCatalogue
     closing: tuple[Callable[[], Awaitable[None]], ...] = ()
     sidecars: SidecarTokens = field(default_factory=SidecarTokens)
+    decisions: DecisionLog | None = None
+    signed: Delivery | None = None
+    candidate: Candidate | None = None
 
 
 # Begins what runs beside the calls, and returns what ends it.
@@ -91,8 +94,12 @@ class Gateway:
         self.parts = parts
         self._beside = beside
         self.seal_key = b""  # of what clients carry; known before anything is served
-        self._bundle = bundle
-        self._reloading = asyncio.Lock()
+        self.started = asyncio.Event()
+        live = PolicyParts(
+            parts.source, parts.policy, parts.catalogue, parts.resolver, parts.registry,
+            parts.metrics, self._note_tools, parts.signed, parts.candidate,
+        )  # fmt: skip
+        self.live = LivePolicy(live, bundle, self._alert)
         self._exits = contextlib.AsyncExitStack()
         self._exits.push_async_callback(self._close_clients)
         self._watch = IntegrityWatch(parts.delivery.raise_alert, parts.metrics)
@@ -116,9 +123,12 @@ class Gateway:
             self._exits.push_async_callback(parts.keeper.stop)
             lapsing = asyncio.create_task(parts.lapse.watch())
             self._exits.callback(lapsing.cancel)
-            await parts.engine.start(self._bundle)
+            await parts.engine.start(self.live.bundle)
             self._exits.push_async_callback(parts.engine.stop)
-            parts.metrics.policy_loaded(self._bundle.revision)
+            parts.metrics.policy_loaded(self.live.bundle.revision)
+            await self._begin_policy()
+            if parts.decisions is not None:
+                self._exits.push_async_callback(parts.decisions.stop, parts.decisions.start())
             delivering = asyncio.create_task(parts.delivery.run())
             self._exits.push_async_callback(self._stop_delivering, delivering)
             parts.registry.changed = self._note_tools
@@ -127,6 +137,7 @@ class Gateway:
             if self._beside is not None:
                 self._exits.push_async_callback(self._beside())
             undo.pop_all()
+        self.started.set()
 
     async def drain(self, drain_s: float) -> None:
         """Take no new calls, close streams, wait for the calls in flight; cut those that last.
@@ -143,48 +154,28 @@ class Gateway:
         """Stop what was started and close what was made; a second time changes nothing."""
         await self._exits.aclose()
 
-    async def reload_policy(self) -> str:
-        """Serve the bundle as it is in its directory now; return the revision.
+    async def reload_policy(self, *, older: bool = False) -> str:
+        """Serve the policy as its source offers it now; return the revision.
 
-        A broken one changes nothing, alerts, and raises PolicyError. One reload at a time: the
-        manifests in force are always those of the bundle that decides.
+        A broken one changes nothing, alerts, and raises PolicyError.
         """
-        async with self._reloading:
-            try:
-                return await self._reload()
-            except PolicyError as error:
-                self.parts.metrics.policy_refused()
-                await self._alert("policy-reload-failed", f"the last good policy stays: {error}")
-                raise
-
-    async def _reload(self) -> str:
-        parts = self.parts
-        bundle, catalogue = await asyncio.to_thread(parts.source.stage)
-        try:
-            await parts.policy.reload(bundle)
-        except PolicyError:
-            discard(bundle)
-            raise
-        replaced, self._bundle = self._bundle, bundle
-        discard(replaced)
-        parts.catalogue.replace(catalogue)
-        parts.resolver.replace(catalogue.tools)
-        parts.metrics.policy_loaded(bundle.revision)
-        parts.metrics.know_tools(parts.catalogue.names())
-        log.info("policy loaded", extra={"policy_revision": bundle.revision})
-        await parts.registry.refresh()
-        self._note_tools()
-        return bundle.revision
-
-    async def archive(self) -> tuple[str, bytes]:
-        """Return the revision of the policy in force, and the policy, for those attached to us."""
-        bundle = self._bundle
-        return bundle.revision, await asyncio.to_thread(pack, bundle.directory)
+        return await self.live.reload(older=older)
 
     async def halt(self, actor: str, reason: str, order_id: str = "") -> KillReport:
         """Kill everything: SIGUSR1 and the last resort of a terminal."""
         self.parts.metrics.killed(ScopeKind.GLOBAL)
         return await self.parts.kill_switch.kill((GLOBAL,), actor, reason, order_id)
+
+    async def _begin_policy(self) -> None:
+        """Hold what was loaded good, and begin what goes on beside it."""
+        signed, candidate = self.parts.signed, self.parts.candidate
+        if signed is not None:
+            await asyncio.to_thread(signed.settled, loaded=True)
+        if candidate is not None:
+            self._exits.push_async_callback(candidate.stop)
+            await candidate.reload()
+        following = asyncio.create_task(self.live.follow_choices())
+        self._exits.callback(following.cancel)
 
     async def _landed(self, within_s: float) -> bool:
         """Wait until no call is in flight; return whether that is so."""

@@ -24,6 +24,11 @@ def principals_of(settings: Settings) -> dict[str, Principal]:
     return {agent.token_sha256: _principal(agent, settings) for agent in agents}
 
 
+def named_principals(settings: Settings) -> dict[tuple[str, str], Principal]:
+    """Return every agent that the settings name, by tenant and name."""
+    return {(one.tenant, one.name): _principal(one, settings) for one in settings.identity.named}
+
+
 def operators_of(settings: Settings) -> dict[str, Operator]:
     """Return the static operators by the SHA-256 of their tokens."""
     return {

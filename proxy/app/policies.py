@@ -5,7 +5,7 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from proxy.errors import PolicyInvalid
@@ -13,6 +13,13 @@ from proxy.model.ledger import Limits
 from proxy.model.tool import ToolManifest
 from proxy.pdp.base import QueryAnswer, StagedBundle
 from proxy.pdp.bundle import discard, stage
+from proxy.pdp.bundle_files import read_bundle
+from proxy.pdp.delivery.building import suites_of
+from proxy.pdp.delivery.choice import Choices, revision_of
+from proxy.pdp.delivery.packing import pack_files, unpack_files, write_files
+from proxy.pdp.findings.completeness import completeness
+from proxy.pdp.findings.finding import Finding
+from proxy.pdp.findings.outcome import Outcome, outcomes
 from proxy.pdp.managed_opa import ManagedOpa
 from proxy.pdp.manifests import Catalogue, load_catalogue
 from proxy.pdp.rego_tests import RegoReport, opa_test
@@ -54,30 +61,53 @@ class CurrentCatalogue:
 class PolicySource:
     """The bundle's directory, and the private place its copies are staged in.
 
-    `revision` tells under which name somebody else has staged it, empty when nobody has.
+    `revision` tells under which name somebody else has staged it, empty when nobody has. `choices`
+    has what operators chose instead. `offered` is the revision of the directory, and `archive` what
+    was staged last, packed; both are empty before that.
     """
 
     def __init__(
-        self, directory: Path, opa: Path, revision: Callable[[], str] = lambda: ""
+        self,
+        directory: Path,
+        opa: Path,
+        revision: Callable[[], str] = lambda: "",
+        choices: Choices | None = None,
     ) -> None:
         self._directory = directory
         self._opa = opa
         self._revision = revision
+        self.choices = choices
         self._private = tempfile.TemporaryDirectory(prefix="detent-policy-")
         self._cases: dict[str, tuple[Case, ...]] = {}
+        self.offered = ""
+        self.archive = b""
 
     def stage(self) -> tuple[StagedBundle, Catalogue]:
-        """Copy and check the directory as it is now, and read its suites. Raises PolicyInvalid."""
+        """Copy and check the directory as it is now, and read its suites.
+
+        What was chosen instead of its revision takes its place. Raises PolicyInvalid.
+        """
+        bundle, catalogue = self._stage(self._directory, self._revision())
+        self.offered = bundle.revision
+        chosen = self.choices.instead_of(bundle.revision) if self.choices else b""
+        if not chosen:
+            return bundle, catalogue
+        discard(bundle)
+        with tempfile.TemporaryDirectory(dir=self._private.name) as unpacked:
+            write_files(unpack_files(chosen), Path(unpacked))
+            return self._stage(Path(unpacked), revision_of(chosen))
+
+    def _stage(self, directory: Path, revision: str) -> tuple[StagedBundle, Catalogue]:
         with contextlib.ExitStack() as unless_read:
             try:
-                private = Path(self._private.name)
-                bundle = stage(self._directory, private, self._opa, self._revision())
+                bundle = stage(directory, Path(self._private.name), self._opa, revision)
             except OSError as error:
                 cure = f"make room in {tempfile.gettempdir()}"
                 raise PolicyInvalid(f"it cannot be copied ({error.strerror}); {cure}") from None
             unless_read.callback(discard, bundle)
             catalogue = load_catalogue(bundle.directory)
-            self._cases = {bundle.revision: load_suites(self._directory, catalogue)}
+            self._cases = {bundle.revision: load_suites(directory, catalogue)}
+            self.archive = pack_files(read_bundle(bundle.directory) | suites_of(directory))
             unless_read.pop_all()
         return bundle, catalogue
 
@@ -103,24 +133,36 @@ class PolicySource:
 
 @dataclass(frozen=True, slots=True)
 class PolicyReport:
-    """What `detent policy test` found. `suite_failures` is one line a failed case."""
+    """What `detent policy test` found. `suite_failures` is one line a failed case.
+
+    `results` has every case of the suites, `incomplete` what the rules lack.
+    """
 
     revision: str
     rego: RegoReport
     suites_passed: int
     suite_failures: tuple[str, ...]
+    results: tuple[CaseResult, ...] = ()
+    incomplete: tuple[Finding, ...] = ()
 
     def is_good(self, coverage: float) -> bool:
-        """Whether everything passed and at least `coverage` percent of the Rego is tested."""
-        return self.rego.is_good(coverage) and not self.suite_failures
+        """Whether all passed, every rule is whole, and `coverage` percent of the Rego is tested."""
+        return self.rego.is_good(coverage) and not self.suite_failures and not self.incomplete
+
+    def outcomes(self, coverage: float) -> tuple[Outcome, ...]:
+        """Return every test by itself; `coverage` is the least, in percent of lines."""
+        return tuple(outcomes(self.rego, self.results, coverage))
 
     def to_json(self) -> str:
-        """Return the report for machines."""
-        return json.dumps(asdict(self))
+        """Return the report for machines; the single tests are in the JUnit report."""
+        brief = replace(self, results=(), rego=replace(self.rego, cases=()))
+        document = asdict(brief)
+        del document["results"], document["rego"]["cases"]
+        return json.dumps(document)
 
 
 async def check_policies(directory: Path, opa: Path) -> PolicyReport:
-    """Run the Rego tests and the suites of a bundle on a real OPA.
+    """Run the Rego tests and the suites of a bundle on a real OPA; look what its rules lack.
 
     Raises PolicyInvalid, PolicyUnavailable.
     """
@@ -135,4 +177,11 @@ async def check_policies(directory: Path, opa: Path) -> PolicyReport:
         await engine.stop()
         source.cleanup()
     failures = tuple(result.explain() for result in results if not result.passed)
-    return PolicyReport(bundle.revision, rego, len(results) - len(failures), failures)
+    return PolicyReport(
+        revision=bundle.revision,
+        rego=rego,
+        suites_passed=len(results) - len(failures),
+        suite_failures=failures,
+        results=tuple(results),
+        incomplete=completeness(directory),
+    )

@@ -18,7 +18,7 @@ TIMEOUT_S = 10.0
 FINDING, UNAVAILABLE = 1, 3
 
 
-def _base(_context: click.Context, _parameter: click.Parameter, url: str) -> str:
+def base_url(_context: click.Context, _parameter: click.Parameter, url: str) -> str:
     """Return a base URL without its last slash. Raises BadParameter."""
     try:
         parts = urlsplit(url)
@@ -35,7 +35,7 @@ def operator_options(command: Callable[..., None]) -> Callable[..., None]:
     command = click.option(
         "--url",
         default=lambda: os.environ.get("DETENT_URL", "http://127.0.0.1:8788"),
-        callback=_base,
+        callback=base_url,
         help="The operators' port (default: $DETENT_URL or http://127.0.0.1:8788).",
     )(command)
     return click.option(

@@ -15,14 +15,18 @@ import uvloop
 
 from proxy.app.assemble import Assembled, assemble
 from proxy.app.attached import AttachedPolicy, gateway_of
+from proxy.app.build import TOOLS
+from proxy.app.delivered import delivered_of, follow
 from proxy.app.gateway import Gateway
 from proxy.app.secrets import Secrets
 from proxy.cli.crew import Place, announce, enter_crew
 from proxy.cli.options import config_option, settings_of
 from proxy.config import Settings
+from proxy.config.policy import is_archive
 from proxy.errors import PolicyError
 from proxy.observability.logs import configure
 from proxy.observability.masking import Masker
+from proxy.pdp.find_opa import find_opa
 from proxy.process.worker import take_signals
 
 LEVELS = ("debug", "info", "warning", "error", "critical")
@@ -57,6 +61,8 @@ async def _serve(settings: Settings, log_level: str, place: Place | None = None)
     configure(log_level, sys.stderr, masker, place.worker.number if place else None)
     if settings.attach.url:
         await _serve_attached(settings, masker)
+    elif is_archive(settings.policy.bundle):
+        await _serve_delivered(settings, masker, place)
     else:
         await _serve_assembled(assemble(settings, dict(os.environ), masker), place)
 
@@ -74,6 +80,23 @@ async def _serve_attached(settings: Settings, masker: Masker) -> None:
         following = asyncio.create_task(policy.follow(assembled.gateway.reload_policy))
         exits.callback(following.cancel)
         await _serve_assembled(assembled)
+
+
+async def _serve_delivered(settings: Settings, masker: Masker, place: Place | None) -> None:
+    """Serve under a signed policy, following it."""
+    secrets = Secrets(settings, os.environ, lambda _place, value: masker.add(value))
+    policy = delivered_of(settings, secrets, find_opa(settings.policy.opa, TOOLS).path)
+    async with contextlib.AsyncExitStack() as exits:
+        exits.push_async_callback(policy.close)
+        await policy.first()
+        here = settings.policy.model_copy(update={"bundle": policy.directory})
+        given = settings.model_copy(update={"policy": here})
+        assembled = assemble(given, dict(os.environ), masker, lambda: policy.revision, policy)
+        gateway, every_s = assembled.gateway, settings.policy.pull.every
+        following = follow(policy, gateway.live, every_s, gateway.started.wait)
+        task = asyncio.create_task(following)
+        exits.callback(task.cancel)
+        await _serve_assembled(assembled, place)
 
 
 async def _serve_assembled(assembled: Assembled, place: Place | None = None) -> None:

@@ -34,7 +34,7 @@ class OperatorEntry(Block):
     """An operator, known by the hash of its token (`detent token new operator`)."""
 
     name: Name
-    roles: tuple[Literal["kill", "lift", "view", "approve", "policy"], ...]
+    roles: tuple[Literal["kill", "lift", "view", "approve", "policy", "evaluate", "pull"], ...]
     tenants: tuple[str, ...] = Field(description="tenants it may act on; ['*'] for all")
     token_sha256: Sha256
 

@@ -2,13 +2,14 @@
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from proxy.config.attach import Attach
 from proxy.config.blocks import Block, Duration, Name, SecretSource
 from proxy.config.identity import Identity
+from proxy.config.policy import Policy
 
 _LOCAL = ("http://127.0.0.1:", "http://localhost:", "http://[::1]:")
 PageOrigin = Annotated[
@@ -78,29 +79,6 @@ class Listen(Block):
             raise ValueError(
                 "binding beyond loopback needs tls_cert and tls_key, or tls_terminated: true"
             )
-        return self
-
-
-class RemotePolicy(Block):
-    """An OPA that others run."""
-
-    url: str = Field(description="such as http://127.0.0.1:8181")
-    token: SecretSource | None = None
-
-
-class Policy(Block):
-    """Where policies come from and what evaluates them."""
-
-    bundle: Path = Path("policies")
-    engine: Literal["managed", "remote"] = "managed"
-    deadline: Duration = Field(default=0.25, description="seconds until no answer is a deny")
-    opa: Path | None = Field(default=None, description="the opa binary; found by itself if unset")
-    remote: RemotePolicy | None = None
-
-    @model_validator(mode="after")
-    def _remote_has_its_block(self) -> Self:
-        if self.engine == "remote" and self.remote is None:
-            raise ValueError("engine remote needs policy.remote.url")
         return self
 
 
@@ -292,3 +270,9 @@ class Settings(Block):
         if self.store.startswith("sqlite:"):
             return self.database.with_suffix(".halt")
         return self.path(Path("var/detent.halt"))
+
+    @property
+    def policy_state(self) -> Path:
+        """The directory of the last good bundles, on this machine."""
+        given = self.policy.state
+        return self.path(given) if given is not None else self.halt_file.parent / "policy"

@@ -14,18 +14,28 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp
 
+from proxy.ingress.authzen import (
+    EVALUATION,
+    EVALUATIONS,
+    METADATA,
+    AuthzenRoutes,
+    Evaluating,
+)
 from proxy.ingress.guard import Guard, GuardSettings
 from proxy.ingress.openapi import DescribedApi
 from proxy.ingress.operator_access import Access, Role
 from proxy.ingress.operator_approvals import ApprovalRoutes
-from proxy.ingress.operator_controls import Controls
+from proxy.ingress.operator_controls import Controls, Reload
+from proxy.ingress.operator_explain import Explain, ExplainRoutes
 from proxy.ingress.operator_kill import Halting, KillRoutes
 from proxy.ingress.operator_known import KnownScopes
 from proxy.ingress.operator_openapi import DESCRIBED
+from proxy.ingress.operator_policy import LivePolicyPort, PolicyRoutes
 from proxy.ingress.operator_requests import query_of
 from proxy.ingress.operator_stuck import StuckRoutes
 from proxy.ingress.operator_views import Views
 from proxy.ingress.problems import LastResort, install_problems
+from proxy.ingress.request_ids import RequestIds
 from proxy.killswitch.switch import KillSwitch
 from proxy.model.kill import Scope
 from proxy.model.lease import Effectiveness
@@ -39,6 +49,7 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 65_536
 HEALTH = "/healthz"
+EXPLANATION = "/v1/decisions/{decision}/explanation"
 
 Act = Callable[[Operator, Request], Awaitable[Response]]
 
@@ -51,7 +62,9 @@ class OperatorPorts:
     token to its operator; `reload` loads the policy again, returns its revision and raises
     PolicyError. `configured` gives the tenants, agents and tools there are, `tiers` the tiers of
     tools by `server/tool`, `findings` what is wrong now with tools. `scrape` gives the metrics
-    where they are not this process's alone.
+    where they are not this process's alone. `evaluating` decides what
+    others ask, who reach the port by `scheme`; `live` is the policy in force; `explain` tells
+    why it decided, where there is a decision log.
     """
 
     kill_switch: KillSwitch
@@ -59,11 +72,15 @@ class OperatorPorts:
     store: Store
     metrics: Metrics
     operators: Mapping[str, Operator]
-    reload: Callable[[], Awaitable[str]]
+    reload: Reload
     configured: Callable[[], frozenset[Scope]] = frozenset
     tiers: Callable[[], Mapping[str, Tier]] = dict
     findings: Callable[[], tuple[Irregularity, ...]] = tuple
     scrape: Callable[[], Awaitable[bytes]] | None = None
+    evaluating: Evaluating | None = None
+    scheme: str = "http"
+    live: LivePolicyPort | None = None
+    explain: Explain | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +102,7 @@ def operator_app(ports: OperatorPorts, settings: GuardSettings) -> ASGIApp:
     operations = operations_of(ports)
     capped = replace(settings, max_body_bytes=min(settings.max_body_bytes, MAX_BODY_BYTES))
     api = operator_api(Access(ports.operators, ports.store), operations)
-    return LastResort(Guard(api, capped, routes_of(operations)))
+    return LastResort(RequestIds(Guard(api, capped, routes_of(operations))))
 
 
 def operations_of(ports: OperatorPorts) -> tuple[Operation, ...]:
@@ -98,6 +115,8 @@ def operations_of(ports: OperatorPorts) -> tuple[Operation, ...]:
     controls = Controls(ports.store, access, ports.reload)
     stuck = StuckRoutes(ports.store)
     approvals, approve = ApprovalRoutes(ports.store, access), _any(Role.APPROVE)
+    authzen = AuthzenRoutes(ports.evaluating, ports.scheme)
+    evaluate = _any(Role.EVALUATE)
     halts, view = _any(Role.KILL, Role.LIFT, Role.VIEW), _any(Role.VIEW)
     return (
         Operation("POST", "/killswitch", _any(Role.KILL), kill.kill),
@@ -107,6 +126,7 @@ def operations_of(ports: OperatorPorts) -> tuple[Operation, ...]:
         Operation("GET", "/v1/sessions", view, views.sessions),
         Operation("GET", "/v1/chains/{session}", view, views.chain),
         Operation("GET", "/v1/decisions", view, views.decisions),
+        Operation("GET", EXPLANATION, view, ExplainRoutes(ports.explain).explanation),
         Operation("GET", "/v1/intents", view, views.intents),
         Operation("POST", "/v1/intents/{step}/settle", approve, stuck.settle),
         Operation("GET", "/v1/findings", view, views.findings),
@@ -118,8 +138,25 @@ def operations_of(ports: OperatorPorts) -> tuple[Operation, ...]:
         Operation("PUT", "/v1/dry-run", _any(Role.KILL, Role.LIFT), controls.dry_run_on),
         Operation("DELETE", "/v1/dry-run", _any(Role.LIFT), controls.dry_run_off),
         Operation("POST", "/v1/agents/{tenant}/{agent}/unlock", _any(Role.LIFT), controls.unlock),
-        Operation("POST", "/v1/policy/reload", _any(Role.POLICY), controls.reload_policy),
+        *_policy_operations(ports, access, controls),
         Operation("GET", "/metrics", view, Scrape(ports).metrics, quiet=True),
+        Operation("POST", EVALUATION, evaluate, authzen.evaluation, quiet=True),
+        Operation("POST", EVALUATIONS, evaluate, authzen.evaluations, quiet=True),
+        Operation("GET", METADATA, evaluate, authzen.configuration, quiet=True),
+    )
+
+
+def _policy_operations(
+    ports: OperatorPorts, access: Access, controls: Controls
+) -> tuple[Operation, ...]:
+    routes = PolicyRoutes(ports.live, access, controls.record)
+    change = _any(Role.POLICY)
+    return (
+        Operation("POST", "/v1/policy/reload", change, controls.reload_policy),
+        Operation("POST", "/v1/policy/promote", change, routes.promote),
+        Operation("POST", "/v1/policy/rollback", change, routes.rollback),
+        Operation("GET", "/v1/policy", _any(Role.VIEW), routes.status),
+        Operation("GET", "/v1/policy/bundle", _any(Role.PULL), routes.bundle, quiet=True),
     )
 
 

@@ -23,9 +23,11 @@ class Role(StrEnum):
     """What an operator may do."""
 
     APPROVE = "approve"
+    EVALUATE = "evaluate"
     KILL = "kill"
     LIFT = "lift"
     POLICY = "policy"
+    PULL = "pull"
     VIEW = "view"
 
 

@@ -3,9 +3,8 @@
 Each change is written to the audit log before it is made: what cannot be recorded is not done.
 """
 
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -25,12 +24,21 @@ MAX_DETAIL_CHARS = 4_000
 
 _TOGGLE_MEMBERS = frozenset({"scope", "reason"})
 _REASON_MEMBERS = frozenset({"reason"})
+_RELOAD_MEMBERS = frozenset({"older", "reason"})
+
+
+class Reload(Protocol):
+    """Loads the policy again."""
+
+    async def __call__(self, *, older: bool = False) -> str:
+        """Return the new revision; `older` admits a smaller number. Raises PolicyError."""
+        ...
 
 
 class Controls:
-    """The requests that change something. `reload` returns the new policy revision."""
+    """The requests that change something."""
 
-    def __init__(self, store: Store, access: Access, reload: Callable[[], Awaitable[str]]) -> None:
+    def __init__(self, store: Store, access: Access, reload: Reload) -> None:
         self._store = store
         self._access = access
         self._reload = reload
@@ -50,19 +58,21 @@ class Controls:
         tenant, agent = request.path_params["tenant"], request.path_params["agent"]
         scope = scope_of(f"agent:{tenant}/{agent}")
         await self._access.require(operator, scope)
-        await self._record(operator, "unlock-agent", reason, scope)
+        await self.record(operator, "unlock-agent", reason, scope)
         unlocked = await self._store.unlock_agent(tenant, agent)
         return JSONResponse({"unlocked": unlocked})
 
     async def reload_policy(self, operator: Operator, request: Request) -> Response:
         """Load the policy again; a broken one is refused and the last good one stays."""
         query_of(request)
-        members = await members_of(request, _REASON_MEMBERS)
+        members = await members_of(request, _RELOAD_MEMBERS)
         await self._access.require(operator, GLOBAL)
-        reason = reason_of(members, required=False)
-        await self._record(operator, "reload-policy", reason, GLOBAL)
+        reason, older = reason_of(members, required=False), members.get("older", False)
+        if not isinstance(older, bool):
+            raise BadRequest("invalid-older", "`older` is true or false.")
+        await self.record(operator, "reload-policy", reason, GLOBAL)
         try:
-            revision = await self._reload()
+            revision = await self._reload(older=older)
         except PolicyInvalid as error:
             detail = str(error)[:MAX_DETAIL_CHARS] or "The policy is refused; the log says why."
             raise BadRequest("policy-invalid", detail, 422) from None
@@ -74,11 +84,12 @@ class Controls:
         scope = _dry_run_scope(members)
         reason = reason_of(members, required=False)
         await self._access.require(operator, scope)
-        await self._record(operator, "dry-run-on" if on else "dry-run-off", reason, scope)
+        await self.record(operator, "dry-run-on" if on else "dry-run-off", reason, scope)
         await self._store.set_dry_run(scope, on, operator.name, datetime.now(UTC))
         return JSONResponse({"scopes": scope_documents((scope,)), "on": on})
 
-    async def _record(self, operator: Operator, action: str, reason: str, scope: Scope) -> None:
+    async def record(self, operator: Operator, action: str, reason: str, scope: Scope) -> None:
+        """Write down who does what, and why. Raises StoreUnavailable."""
         told = f"{action} {scope.kind.value}:{scope.id}".rstrip(":")
         await self._store.record(
             DecisionRecord(

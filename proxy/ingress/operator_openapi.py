@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from proxy.ingress.authzen_openapi import AUTHZEN
 from proxy.ingress.openapi import (
     FLAG,
     NUMBER,
@@ -19,6 +20,8 @@ from proxy.ingress.openapi import (
     record,
     taken,
 )
+from proxy.ingress.operator_explain import EXPLAINED
+from proxy.ingress.operator_policy_openapi import policy_described
 from proxy.ingress.operator_requests import MAX_REASON_CHARS, MAX_ROWS, MAX_WAIT_S
 from proxy.ingress.operator_stuck import OUTCOMES
 from proxy.model.approval import ApprovalState
@@ -224,6 +227,10 @@ DESCRIBED: dict[tuple[str, str], dict[str, Any]] = {
         "parameters": query(limit=_LIMIT),
         "responses": answers(200, record(decisions=many(_DECISION))),
     },
+    ("GET", "/v1/decisions/{decision}/explanation"): {
+        "parameters": in_path(decision=_SEGMENT),
+        "responses": answers(200, EXPLAINED, (404, 503)),
+    },
     ("GET", "/v1/intents"): {
         "parameters": query(limit=_LIMIT, state=_one_of(IntentState)),
         "responses": answers(200, record(intents=many(_STEP))),
@@ -259,8 +266,10 @@ DESCRIBED: dict[tuple[str, str], dict[str, Any]] = {
         "responses": answers(200, record(unlocked=FLAG)),
     },
     ("POST", "/v1/policy/reload"): {
-        "requestBody": body(taken(reason=_REASON)),
+        "requestBody": body(taken(reason=_REASON, older=FLAG)),
         "responses": answers(200, record(policy_revision=TEXT), (422,)),
     },
     ("GET", "/metrics"): {"responses": answers(200, TEXT, media="text/plain")},
+    **AUTHZEN,
+    **policy_described(_REASON),
 }

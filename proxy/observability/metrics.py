@@ -7,7 +7,7 @@ no agent can grow a series or write text into a scrape.
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cache
-from itertools import product
+from itertools import permutations, product
 from typing import TypeVar
 
 from prometheus_client import (
@@ -41,6 +41,8 @@ STAGES = (
     "settle",
 )
 
+SHADOWED = ("same", "flip", "change", "error", "skipped")
+LOGGED = ("written", "withheld", "dropped", "failed")
 RECOVERED = (IntentState.DONE, IntentState.FAILED, IntentState.ABORTED, IntentState.STUCK)
 
 _M = TypeVar("_M", Counter, Histogram)
@@ -59,6 +61,8 @@ class Metrics:
         self._servers: frozenset[str] = frozenset()
         self._count_calls()
         self._count_halting()
+        logged = self._counter("decision_log", "Records of the decision log.", "result")
+        self._logged = _children(logged, LOGGED)
         refusals = self._counter("refusals", "Refusals by reason id.", "reason")
         self._refusals = _children(refusals, (*REASONS, *reasons))
         findings = self._counter("findings", "What monitors saw.", "severity")
@@ -68,10 +72,19 @@ class Metrics:
         self._pending = self._gauge("alerts_pending", "Alerts not yet delivered.")
         reloads = self._counter("policy_reloads", "Policy loads.", "result")
         self._reloads = _children(reloads, ("ok", "failed"))
+        self._count_shadow()
         self._policy = self._gauge("policy_info", "The loaded policy.", "revision")
         wrong = "Tools that are not what was reviewed, now."
         self._irregular = self._gauge("tool_irregularities", wrong, "kind")
         self._gauge("build_info", "This build.", "version").labels(version).set(1)
+
+    def _count_shadow(self) -> None:
+        shadow = self._counter("policy_shadow", "Decisions beside the candidate's.", "result")
+        self._shadow = _children(shadow, SHADOWED)
+        flips = "Decisions that the candidate policy makes otherwise."
+        self._flips = self._counter("policy_shadow_flips", flips, "live", "shadow")
+        for live, other in permutations(Verdict, 2):
+            self._flips.labels(live, other)
 
     def _count_calls(self) -> None:
         calls = self._counter("calls", "Calls answered.", "outcome", "door")
@@ -121,6 +134,18 @@ class Metrics:
     def decided(self, seconds: float, verdict: Verdict) -> None:
         """Record a policy decision; its count by verdict is the histogram's."""
         _of(self._decisions, verdict).observe(seconds)
+
+    def shadowed(self, compared: str) -> None:
+        """Count how the candidate's decision stands to the live one, one of SHADOWED."""
+        _of(self._shadow, compared).inc()
+
+    def flipped(self, live: str, shadow: str) -> None:
+        """Count a candidate's other verdict, beside those that `shadowed` counts."""
+        self._flips.labels(live, shadow).inc()
+
+    def decision_logged(self, result: str) -> None:
+        """Count what became of a decision's record, one of LOGGED."""
+        _of(self._logged, result).inc()
 
     def staged(self, seconds: float, stage: str) -> None:
         """Record the time a call spent in a stage."""

@@ -13,13 +13,15 @@ decision := {
 
 visible := changed(decision, {"path": ["v1", "data", "detent", "main", "visible"]})
 
+mask := changed(decision, {"path": ["v1", "data", "detent", "log", "mask"]})
+
 health := {"method": "GET", "path": ["health"], "params": {}, "identity": "the token"}
 
 # Replaces members whole, where object.union would merge them.
 changed(request, change) := object.union(object.remove(request, object.keys(change)), change)
 
-test_the_gateway_asks_for_decisions_lists_and_health if {
-	every request in [decision, visible, health] {
+test_the_gateway_asks_for_decisions_lists_masks_and_health if {
+	every request in [decision, visible, mask, health] {
 		authz.allow with input as request with authz.gateway_sha256 as digest
 	}
 }

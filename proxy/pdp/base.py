@@ -6,6 +6,9 @@ from typing import Any, Protocol
 
 DECISION_PATH = "detent/main/decision"
 VISIBLE_PATH = "detent/main/visible"
+MASK_PATH = "detent/log/mask"
+# The only paths that are asked. Policies may leave the last one undefined.
+PATHS = (DECISION_PATH, VISIBLE_PATH, MASK_PATH)
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,15 @@ def commit_of(source: Path, files: Mapping[str, bytes]) -> str:
     return f"+git:{commit[:SHORT].decode()}{'' if ours == _blobs(tree) else '-dirty'}"
 
 
+def commit_time(source: Path) -> int:
+    """Return when the newest commit of these files was made, in seconds since 1970; 0 without one.
+
+    It grows with every commit, also with one that takes another back.
+    """
+    told = _git(source, "log", "-1", "--format=%ct", "--", ".") or b""
+    return int(told) if told.strip().isdigit() else 0
+
+
 def _blobs(tree: bytes) -> dict[str, str]:
     """Return blob ids of the bundle's files by path, from `git ls-tree -z` in the source."""
     entries = (entry.partition("\t") for entry in tree.decode(errors="replace").split("\0"))

@@ -156,7 +156,17 @@ def _named_arguments(entry: dict[str, Any]) -> dict[str, set[str]]:
         "sinks": set(entry.get("sinks", ())),
         "destinations": set(entry.get("destinations", ())),
         "constraints": {constraint["argument"] for constraint in entry.get("constraints", ())},
+        "guards": set(_texts(entry.get("guards", {}))),
     }
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in a block: what guards name are arguments."""
+    if isinstance(value, str):
+        yield value
+    else:
+        for member in value.values() if isinstance(value, dict) else value:
+            yield from _texts(member)
 
 
 def _problems_of_constraint(

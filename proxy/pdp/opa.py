@@ -14,7 +14,7 @@ from opa_client.opa_async import AsyncOpaClient
 
 from proxy.errors import PolicyInvalid, PolicyUnavailable
 from proxy.pdp.answer import MAX_ANSWER_BYTES, QUERY, OtherRevision, parse_answer
-from proxy.pdp.base import DECISION_PATH, VISIBLE_PATH, QueryAnswer, StagedBundle
+from proxy.pdp.base import DECISION_PATH, PATHS, QueryAnswer, StagedBundle
 
 START_DEADLINE_S = 5.0
 CLIENT_TIMEOUT_S = 60.0  # a bound behind the deadline of each query
@@ -91,7 +91,7 @@ class RemoteOpa:
         await self._client.close_connection()
 
     async def _ask(self, path: str, body: bytes, deadline_s: float, revision: str) -> QueryAnswer:
-        if path not in {DECISION_PATH, VISIBLE_PATH}:
+        if path not in PATHS:
             raise PolicyUnavailable(f"{path!r} is not a path of the decision point")
         try:
             async with (

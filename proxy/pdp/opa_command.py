@@ -7,15 +7,15 @@ from proxy.errors import PolicyInvalid
 
 
 def run_opa(
-    opa: Path, directory: Path, arguments: tuple[str, ...], timeout_s: float
+    opa: Path, directory: Path, arguments: tuple[str, ...], timeout_s: float, target: str = "."
 ) -> subprocess.CompletedProcess[bytes]:
-    """Run `opa <arguments> .` in the directory, whatever it exits with.
+    """Run `opa <arguments> <target>` in the directory, whatever it exits with.
 
     Raises PolicyInvalid when it cannot be started or takes too long.
     """
     try:
         return subprocess.run(  # noqa: S603 the configured program, fixed arguments, no shell
-            [str(opa.absolute()), *arguments, "."],
+            [str(opa.absolute()), *arguments, target],
             cwd=directory,
             env={},
             stdin=subprocess.DEVNULL,

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from proxy.errors import PolicyInvalid, PolicyUnavailable
 from proxy.pdp.answer import MAX_ANSWER_BYTES, OK, QUERY, OtherRevision, parse_answer
-from proxy.pdp.base import DECISION_PATH, VISIBLE_PATH, QueryAnswer, StagedBundle
+from proxy.pdp.base import DECISION_PATH, PATHS, QueryAnswer, StagedBundle
 from proxy.pdp.connection import Connections, ExchangeFailed
 from proxy.process.child import Child, ChildFailed, ChildSpec, spawn
 
@@ -40,10 +40,7 @@ class OpaProcess:
         self._connections = Connections(_socket(home), MAX_ANSWER_BYTES)
         common = f" HTTP/1.1\r\nHost: opa\r\nAuthorization: Bearer {token}\r\n"
         asking = f"{common}Content-Type: application/json\r\nContent-Length: "
-        self._heads = {
-            path: f"POST /v1/data/{path}?{QUERY}{asking}".encode()
-            for path in (DECISION_PATH, VISIBLE_PATH)
-        }
+        self._heads = {path: f"POST /v1/data/{path}?{QUERY}{asking}".encode() for path in PATHS}
         self._health = f"GET /health{common}\r\n".encode()
 
     @classmethod
@@ -64,7 +61,7 @@ class OpaProcess:
         return process
 
     async def query(self, path: str, body: bytes, deadline_s: float) -> QueryAnswer:
-        """Evaluate one of the two decision paths. Raises PolicyUnavailable."""
+        """Evaluate one of the paths of the decision point. Raises PolicyUnavailable."""
         head = self._heads.get(path)
         if head is None:
             raise PolicyUnavailable(f"{path!r} is not a path of the decision point")

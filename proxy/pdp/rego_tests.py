@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,16 @@ from proxy.pdp.opa_command import run_opa
 
 TEST_TIMEOUT_S = 120.0
 ONE_TEST_TIMEOUT = "30s"
+
+
+@dataclass(frozen=True, slots=True)
+class RegoCase:
+    """One test, or one case of a table; `file` and `line` tell where the test stands."""
+
+    name: str
+    is_passed: bool
+    file: str
+    line: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +35,7 @@ class RegoReport:
     failures: tuple[str, ...]
     coverage: float
     not_covered: tuple[str, ...]
+    cases: tuple[RegoCase, ...] = field(default=(), compare=False, repr=False)
 
     def is_good(self, threshold: float) -> bool:
         """Whether every test passed and `threshold` percent are covered."""
@@ -37,10 +48,10 @@ def opa_test(directory: Path, opa: Path) -> RegoReport:
     Raises PolicyInvalid when they cannot be run at all.
     """
     results = _run(opa, directory, ()) or []
-    cases = [case for result in results for case in _cases_of(result)]
-    failures = tuple(name for name, is_passed in cases if not is_passed)
+    cases = tuple(case for result in results for case in _cases_of(result))
+    failures = tuple(case.name for case in cases if not case.is_passed)
     if failures or not cases:
-        return RegoReport(len(cases) - len(failures), failures, 0.0, ())
+        return RegoReport(len(cases) - len(failures), failures, 0.0, (), cases)
     coverage = _run(opa, directory, ("--coverage",)) or {}
     gaps = (
         f"{file}:{span['start']['row']}"
@@ -48,18 +59,20 @@ def opa_test(directory: Path, opa: Path) -> RegoReport:
         for span in report.get("not_covered") or ()
     )
     percent = float(coverage.get("coverage", 0.0))
-    return RegoReport(len(cases), (), percent, tuple(dict.fromkeys(gaps)))
+    return RegoReport(len(cases), (), percent, tuple(dict.fromkeys(gaps)), cases)
 
 
-def _cases_of(result: dict[str, Any]) -> Iterator[tuple[str, bool]]:
-    """Yield name and outcome of a test, or of each of its cases."""
+def _cases_of(result: dict[str, Any]) -> Iterator[RegoCase]:
+    """Yield a test, or each of its cases."""
+    place = result.get("location") or {}
+    at = (str(place.get("file", "")).removeprefix("/"), int(place.get("row", 1)))
     name = f"{result['package'].removeprefix('data.')}.{result['name']}"
     cases = result.get("sub_results") or {}
     for case, outcome in sorted(cases.items()):
-        yield f"{name}[{case}]", not outcome.get("fail")
+        yield RegoCase(f"{name}[{case}]", not outcome.get("fail"), *at)
     spoilt = bool(result.get("error")) or bool(result.get("skip"))
     if spoilt or not cases:
-        yield name, not (spoilt or result.get("fail"))
+        yield RegoCase(name, not (spoilt or result.get("fail")), *at)
 
 
 def _run(opa: Path, directory: Path, more: tuple[str, ...]) -> Any:

@@ -102,6 +102,14 @@ def load(content: bytes, name: str) -> Any:
         ) from None
 
 
+def lines_of_items(content: bytes, path: tuple[str, ...]) -> list[int]:
+    """Return the line of every item of a list below those keys, in what `load` has taken."""
+    node: Any = yaml.compose(content.decode(), Loader=_Core)
+    for key in path:
+        node = next(value for name, value in node.value if name.value == key)
+    return [item.start_mark.line + 1 for item in node.value]
+
+
 def load_foreign(content: bytes, name: str) -> Any:
     """Return a document that others wrote, such as a description of their service.
 

@@ -7,7 +7,7 @@ fields. The command line and every reload run the same suites against the engine
 import itertools
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import jsonschema_rs
 from proxy.errors import PolicyInvalid
 from proxy.pdp.base import DECISION_PATH, VISIBLE_PATH, QueryAnswer
 from proxy.pdp.manifests import Catalogue
-from proxy.pdp.strict_yaml import load
+from proxy.pdp.strict_yaml import lines_of_items, load
 from proxy.pdp.suite_input import decision_input, visible_input
 
 Query = Callable[[str, bytes], Awaitable[QueryAnswer]]
@@ -24,6 +24,7 @@ Query = Callable[[str, bytes], Awaitable[QueryAnswer]]
 SCHEMA = Path(__file__).with_name("suite.schema.json")
 _VALIDATOR = jsonschema_rs.validator_for(json.loads(SCHEMA.read_text()))
 _MATRIX = {"roles": "role", "modes": "mode", "tools": "tool"}
+_VARIANTS = "argument_variants"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ class Case:
     """One question: `decision` and `visible` are inputs, `expected` what must come back.
 
     `expected` has `verdict` and, where the suite names them, `reasons` (ids), `obligations`
-    (types), `labels` and `visible`.
+    (types), `labels` and `visible`. `file` and `line` tell where the case stands in the bundle.
     """
 
     name: str
@@ -39,15 +40,18 @@ class Case:
     decision: dict[str, Any]
     visible: dict[str, Any]
     expected: dict[str, Any]
+    file: str = ""
+    line: int = 1
 
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What a case expected and got."""
+    """What a case expected and got. `case` is the question, None where nobody has to know."""
 
     name: str
     expected: dict[str, Any]
     got: dict[str, Any]
+    case: Case | None = field(default=None, compare=False, repr=False)
 
     @property
     def passed(self) -> bool:
@@ -89,7 +93,7 @@ async def _result(case: Case, query: Query) -> CaseResult:
     expected = {**{key: got[key] for key in got}, **case.expected}
     if not got["visible"] and got["verdict"] != "deny":
         expected["visible"] = True
-    return CaseResult(case.name, expected, got)
+    return CaseResult(case.name, expected, got, case)
 
 
 def _outcome(decision: Any) -> dict[str, Any]:
@@ -125,19 +129,28 @@ def _cases(file: Path, catalogue: Catalogue) -> Iterator[Case]:
     if problems:
         raise PolicyInvalid("\n".join(problems))
     suite = document[file.stem]
-    for entry in suite["cases"]:
+    lines = lines_of_items(file.read_bytes(), (file.stem, "cases"))
+    for entry, line in zip(suite["cases"], lines, strict=True):
         for given in _matrix({**suite.get("given", {}), **entry}):
-            yield _case(file.stem, given, catalogue)
+            case = _case(file.stem, given, catalogue)
+            yield replace(case, file=f"suites/{file.name}", line=line)
 
 
 def _matrix(entry: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield one case for each combination of `roles`, `modes` and `tools`."""
-    plural = {key: entry[key] for key in _MATRIX if key in entry}
+    """Yield one case for each combination of `roles`, `modes`, `tools` and variants.
+
+    A variant's arguments are laid over `arguments`.
+    """
+    plural = {key: entry[key] for key in (*_MATRIX, _VARIANTS) if key in entry}
+    rest = {key: value for key, value in entry.items() if key not in plural}
     for values in itertools.product(*plural.values()):
-        chosen = {_MATRIX[key]: value for key, value in zip(plural, values, strict=True)}
-        rest = {key: value for key, value in entry.items() if key not in plural}
+        of = dict(zip(plural, values, strict=True))
+        chosen = {_MATRIX[key]: value for key, value in of.items() if key in _MATRIX}
+        laid_over = entry[_VARIANTS][of[_VARIANTS]] if _VARIANTS in of else {}
+        arguments = {**entry.get("arguments", {}), **laid_over}
         named = ", ".join(str(value) for value in values)
-        yield {**rest, **chosen, "name": f"{entry['name']} ({named})" if named else entry["name"]}
+        name = f"{entry['name']} ({named})" if named else entry["name"]
+        yield {**rest, **chosen, "arguments": arguments, "name": name}
 
 
 def _case(suite: str, given: dict[str, Any], catalogue: Catalogue) -> Case:

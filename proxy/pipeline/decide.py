@@ -2,12 +2,13 @@
 
 import time
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic_core import to_json
 
 from proxy.errors import Refused
 from proxy.model.approval import sent_by, sha256_of
+from proxy.model.decision import Decision
 from proxy.model.session import BudgetView
 from proxy.model.step import Step
 from proxy.observability.metrics import Metrics
@@ -17,12 +18,23 @@ from proxy.pipeline.methods import is_method
 from proxy.pipeline.visible import subject
 
 
-class Decider:
-    """Asks the decision point."""
+class Recorder(Protocol):
+    """Keeps decisions; it never waits and never raises."""
 
-    def __init__(self, policy: DecisionPoint, metrics: Metrics) -> None:
+    def note(self, body: bytes, schema: bytes, decision: Decision) -> None:
+        """Take `{"input": …}`, the JSON Schema of the tool's arguments, and what was decided."""
+        ...
+
+
+class Decider:
+    """Asks the decision point; `recorder` gets every answer."""
+
+    def __init__(
+        self, policy: DecisionPoint, metrics: Metrics, recorder: Recorder | None = None
+    ) -> None:
         self._policy = policy
         self._metrics = metrics
+        self._recorder = recorder
 
     async def __call__(self, step: Step) -> Step:
         """Return the step with its decision, whatever the verdict."""
@@ -30,6 +42,9 @@ class Decider:
         began = time.perf_counter()
         decision = await self._policy.decide(body)
         self._metrics.decided(time.perf_counter() - began, decision.verdict)
+        if self._recorder is not None:
+            schema = step.definition.input_schema if step.definition else b""
+            self._recorder.note(body, schema, decision)
         return step.fuller(decision=decision)
 
 

@@ -23,7 +23,7 @@ ALWAYS = (
 )
 REFUSED = ["400", "401", "403", "404", "409", "411", "413", "414", "415", "422", "431"]
 EXAMPLES = 10
-FEW = {"/v1/policy/reload": 2}  # each loads a policy
+FEW = dict.fromkeys(("/v1/policy/reload", "/v1/policy/rollback"), 2)  # each loads a policy
 
 load_all_checks()
 

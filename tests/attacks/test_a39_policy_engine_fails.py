@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from tests.harness.assembled import stored_alerts
 from tests.harness.gateway import Gateway
 from tests.harness.recorder import Recorder
 from tests.harness.world import World
@@ -86,7 +87,7 @@ async def opa() -> AsyncIterator[FakeOpa]:
 async def test_a39_no_clear_answer_denies(
     world: World, opa: FakeOpa, recorder: Recorder, mood: str
 ) -> None:
-    """503 policy-unavailable within the deadline; 0 bytes at the tool; no cached allow."""
+    """503 within the deadline; 0 bytes at the tool; no cached allow; people are told."""
     opa.revision = await revision_of(world)
     remote = {"url": f"http://127.0.0.1:{opa.port}"}
     world.settings = {"policy": {"bundle": "policies", "engine": "remote", "remote": remote}}
@@ -95,6 +96,7 @@ async def test_a39_no_clear_answer_denies(
         opa.mood = mood
         status, answer = await gateway.call("write", {"text": "x"})
         assert (status, answer["reasons"][0]["id"]) == (503, "policy-unavailable")
+    assert stored_alerts(world) == ["policy-unavailable"]
     assert len(recorder.received) == 2
 
 

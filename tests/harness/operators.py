@@ -19,7 +19,8 @@ from proxy.killswitch.halt_file import HaltFile
 from proxy.killswitch.inflight import InFlight
 from proxy.killswitch.lease import KillLease
 from proxy.killswitch.switch import KillSwitch
-from proxy.model.decision import Reason
+from proxy.model.call import ToolCall
+from proxy.model.decision import Decision, Obligation, Reason, Verdict
 from proxy.model.kill import KillEntry, KillOrder, scopes_of
 from proxy.model.lease import LeaseTerms
 from proxy.model.ledger import DecisionRecord, Hold, Intent, Reservation
@@ -28,10 +29,11 @@ from proxy.model.token import TokenKind, new_id, new_token, token_sha256
 from proxy.model.tool import Effect, Recovery
 from proxy.monitors.integrity import Irregularity
 from proxy.observability.metrics import Metrics
+from proxy.pipeline.evaluate import Asked
 from proxy.stores.sqlite.store import SqliteStore
 
 HOST = "detent.test:8788"
-EVERY_ROLE = ("approve", "kill", "lift", "policy", "view")
+EVERY_ROLE = ("approve", "evaluate", "kill", "lift", "policy", "pull", "view")
 OPERATORS = {
     "chief": Operator("chief", EVERY_ROLE, ("*",)),
     "acme": Operator("acme", EVERY_ROLE, ("acme",)),
@@ -82,6 +84,73 @@ class FlakyStore(SqliteStore):
 
 
 @dataclass
+class Evaluations:
+    """Decides what others ask as it is told, and keeps it: the call or the question."""
+
+    verdict: Verdict | Exception = Verdict.ALLOW
+    obligations: tuple[Obligation, ...] = ()
+    asked: list[tuple[Asked, Any]] = field(default_factory=list)
+
+    async def of_call(self, asked: Asked, call: ToolCall) -> Decision:
+        """See the port."""
+        return self._decided(asked, call)
+
+    async def of_other(self, asked: Asked, scope: str, document: dict[str, Any]) -> Decision:
+        """See the port."""
+        return self._decided(asked, (scope, document))
+
+    def _decided(self, asked: Asked, what: Any) -> Decision:
+        self.asked.append((asked, what))
+        if isinstance(self.verdict, Exception):
+            raise self.verdict
+        why = (Reason("fine", "Fine."),)
+        return Decision("dec_1", self.verdict, why, "sha256:1", self.obligations, risk=5)
+
+
+@dataclass
+class Policies:
+    """A policy in force that does as it is told, and what was done with it."""
+
+    packed: bytes = b""
+    fails: Exception | None = None
+    done: list[str] = field(default_factory=list)
+    told: dict[str, Any] = field(
+        default_factory=lambda: {
+            "replica": "host:1",
+            "policy_revision": "sha256:1",
+            "loaded_at": "2026-11-22T09:00:00Z",
+            "offered": "sha256:1",
+            "number": None,
+            "previous": None,
+            "refused": None,
+            "shadow": None,
+        }
+    )
+
+    async def status(self) -> dict[str, Any]:
+        """See the port."""
+        return self.told
+
+    async def promote(self, revision: str) -> str:
+        """See the port."""
+        return self._do(revision)
+
+    async def rollback(self) -> str:
+        """See the port."""
+        return self._do("sha256:0")
+
+    def signed(self) -> bytes:
+        """See the port."""
+        return self.packed
+
+    def _do(self, revision: str) -> str:
+        if self.fails is not None:
+            raise self.fails
+        self.done.append(revision)
+        return revision
+
+
+@dataclass
 class Plane:
     """The port and what stands behind it.
 
@@ -96,6 +165,9 @@ class Plane:
     revision: str | Exception = "sha256:1"
     reloads: list[str] = field(default_factory=list)
     found: tuple[Irregularity, ...] = ()
+    evaluating: Evaluations = field(default_factory=Evaluations)
+    policies: Policies = field(default_factory=Policies)
+    admitted_older: list[bool] = field(default_factory=list)
 
     @property
     def ports(self) -> OperatorPorts:
@@ -109,6 +181,8 @@ class Plane:
             operators,
             self.reload,
             findings=lambda: self.found,
+            evaluating=self.evaluating,
+            live=self.policies,
         )
 
     @staticmethod
@@ -116,8 +190,9 @@ class Plane:
         """Return an operator's Authorization header."""
         return f"Bearer {TOKENS[by]}"
 
-    async def reload(self) -> str:
+    async def reload(self, *, older: bool = False) -> str:
         """Load the policy again."""
+        self.admitted_older.append(older)
         if isinstance(self.revision, Exception):
             raise self.revision
         self.reloads.append(self.revision)

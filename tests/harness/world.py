@@ -121,7 +121,7 @@ class World:
 
     def _identity(self) -> dict[str, Any]:
         agents = [("tester", "acme", self.agent_token), ("other", "globex", self.other_token)]
-        roles = ["kill", "lift", "view", "approve", "policy"]
+        roles = ["kill", "lift", "view", "approve", "policy", "evaluate", "pull"]
         operator = {"name": "oncall", "roles": roles, "tenants": ["*"]}
         return {
             "agents": [

@@ -52,6 +52,40 @@ def test_what_fails_exits_1_and_is_named(
     assert told in result.output
 
 
+def test_a_rule_without_suite_page_and_test_exits_1(detent: Run, bundle: Path) -> None:
+    """Nobody could review it."""
+    rule = "package detent.rules.big\n\nx := 1\n"
+    result = detent("policy", "test", "--coverage", "0", write(bundle, {"rules/b.rego": rule}))
+    assert result.exit_code == 1
+    told = [line for line in result.output.splitlines() if line.startswith("incomplete: ")]
+    assert [line.split(". ")[0].rsplit(" ", 1)[1] for line in told] == ["test", "page", "suite"]
+
+
+def test_every_case_is_a_row_of_the_table(detent: Run, bundle: Path) -> None:
+    """Who, what, how, and what was decided."""
+    lines = detent("policy", "test", "--table", bundle).output.splitlines()
+    (row,) = [line for line in lines if "anybody reads" in line]
+    assert [cell.strip() for cell in row.split("│")[2:6]] == [
+        "any",
+        "rec/read",
+        "read_write",
+        "allow fine",
+    ]
+
+
+def test_reports_are_written_for_machines(detent: Run, bundle: Path, tmp_path: Path) -> None:
+    """What fails is in both."""
+    junit, sarif = tmp_path / "j.xml", tmp_path / "s.sarif"
+    write(bundle, {"suites/reads.yaml": FAILING_SUITE})
+    assert detent("policy", "test", "--junit", junit, "--sarif", sarif, bundle).exit_code == 1
+    assert 'failures="1"' in junit.read_text()
+    (result,) = json.loads(sarif.read_text())["runs"][0]["results"]
+    assert result["locations"][0]["physicalLocation"] == {
+        "artifactLocation": {"uri": "suites/reads.yaml"},
+        "region": {"startLine": 5},
+    }
+
+
 def test_a_bundle_that_cannot_be_loaded_exits_2(detent: Run, bundle: Path) -> None:
     """With file, line and cure."""
     result = detent("policy", "test", write(bundle, {"main.rego": BROKEN_RULE}))

@@ -21,6 +21,7 @@ from tests.harness.assembled import build, living_children
 from tests.harness.gateway import Gateway
 from tests.harness.processes import command_of
 from tests.harness.recorder import Recorder
+from tests.harness.signing import BundleKey
 from tests.harness.tiny_bundle import BROKEN_RULE, FAILING_SUITE, RULE, write
 from tests.harness.world import World
 
@@ -247,3 +248,26 @@ async def test_the_process_itself_ends_with_0_and_logs_masked_lines(world: World
     assert all(json.loads(line)["message"] for line in lines)
     assert world.agent_token not in gateway.text
     assert world.operator_token not in gateway.text
+
+
+async def test_a_signed_policy_is_served_and_followed(
+    world: World, staging: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A new archive decides soon; nothing of it is left behind but the last good one."""
+    key = BundleKey.make()
+    world.write()
+    archive = world.directory / "detent.tar.gz"
+    archive.write_bytes(key.deliver(world.bundle, 1))
+    verify, pull = key.settings(world.directory), {"every": "50ms"}
+    world.settings = {"policy": {"bundle": archive.name, "verify": verify, "pull": pull}}
+    async with serving(world, capsys) as served:
+        first = await served.operate("/v1/policy")
+        write(world.bundle, {"main.rego": f"{RULE}\n# newer\n"})
+        archive.write_bytes(key.deliver(world.bundle, 2))
+        async with asyncio.timeout(30):
+            while (now := await served.operate("/v1/policy"))["number"] != 2:
+                await asyncio.sleep(0.05)
+        assert now["policy_revision"] != first["policy_revision"]
+        await served.end()
+    assert list(staging.iterdir()) == []
+    assert [file.name for file in (world.directory / "var/policy").glob("last-good*")]

@@ -16,6 +16,7 @@ TABLE = {
     ("DELETE", "/killswitch/1"): {"lift"},
     ("GET", "/v1/sessions"): {"view"},
     ("GET", "/v1/chains/ses_1"): {"view"},
+    ("GET", "/v1/decisions/dec_1/explanation"): {"view"},
     ("GET", "/v1/decisions"): {"view"},
     ("GET", "/v1/intents"): {"view"},
     ("POST", "/v1/intents/stp_1/settle"): {"approve"},
@@ -29,7 +30,14 @@ TABLE = {
     ("DELETE", "/v1/dry-run"): {"lift"},
     ("POST", "/v1/agents/acme/loop/unlock"): {"lift"},
     ("POST", "/v1/policy/reload"): {"policy"},
+    ("POST", "/v1/policy/promote"): {"policy"},
+    ("POST", "/v1/policy/rollback"): {"policy"},
+    ("GET", "/v1/policy"): {"view"},
+    ("GET", "/v1/policy/bundle"): {"pull"},
     ("GET", "/metrics"): {"view"},
+    ("POST", "/access/v1/evaluation"): {"evaluate"},
+    ("POST", "/access/v1/evaluations"): {"evaluate"},
+    ("GET", "/.well-known/authzen-configuration"): {"evaluate"},
 }
 
 
@@ -57,6 +65,7 @@ def test_the_table_is_whole(plane: Plane) -> None:
             agent="loop",
             approval="apr_1",
             step="stp_1",
+            decision="dec_1",
         )
         for operation in operations_of(ports)
     }

@@ -93,6 +93,15 @@ async def test_the_policy_is_loaded_again(plane: Plane) -> None:
     assert plane.reloads == ["sha256:1"]
 
 
+async def test_an_older_policy_is_admitted_when_it_is_wanted(plane: Plane) -> None:
+    """By saying so, and in no other way."""
+    await plane.ask("POST", "/v1/policy/reload", {"older": True})
+    await plane.ask("POST", "/v1/policy/reload", {"older": False})
+    status, answer = await plane.ask("POST", "/v1/policy/reload", {"older": 1})
+    assert (status, answer["code"]) == (400, "invalid-older")
+    assert plane.admitted_older == [True, False]
+
+
 async def test_a_broken_policy_is_told_with_its_place(plane: Plane) -> None:
     """File, line and cure, for the person who can mend it; bounded."""
     plane.revision = PolicyInvalid("main.rego:3: unexpected token" + "x" * 10_000)

@@ -44,6 +44,13 @@ COUNTED: list[tuple[Callable[[Metrics], None], str, dict[str, str], float]] = [
         1,
     ),
     (lambda m: m.refused("killed"), "detent_refusals_total", {"reason": "killed"}, 1),
+    (lambda m: m.shadowed("flip"), "detent_policy_shadow_total", {"result": "flip"}, 1),
+    (
+        lambda m: m.flipped(Verdict.ALLOW, Verdict.DENY),
+        "detent_policy_shadow_flips_total",
+        {"live": "allow", "shadow": "deny"},
+        1,
+    ),
     (
         lambda m: m.refused("write-in-workspace"),
         "detent_refusals_total",

@@ -7,7 +7,7 @@ import pytest
 
 from proxy.pdp import commit
 from proxy.pdp.bundle_files import read_bundle
-from proxy.pdp.commit import commit_of
+from proxy.pdp.commit import commit_of, commit_time
 
 IDENTITY = ("-c", "user.name=A", "-c", "user.email=a@example.com")
 
@@ -105,3 +105,26 @@ def test_the_repositorys_settings_start_no_program(repository: Path, tmp_path: P
     trap.unlink(missing_ok=True)
     assert told(repository).endswith("-dirty")
     assert not trap.exists()
+
+
+def test_the_time_is_that_of_the_newest_commit_of_these_files(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other folders of the repository do not count."""
+    before = commit_time(repository)
+    assert before == int(git(repository, "log", "-1", "--format=%ct"))
+    (repository.parent / "main.rego").write_text("# newer\n")
+    monkeypatch.setenv("GIT_COMMITTER_DATE", "4000000000 +0000")
+    git(repository.parent, "commit", "--quiet", "--all", "--message", "y")
+    assert commit_time(repository) == before
+    (repository / "main.rego").write_text("# newer\n")
+    git(repository.parent, "commit", "--quiet", "--all", "--message", "z")
+    assert commit_time(repository) == 4_000_000_000
+
+
+def test_without_a_commit_there_is_no_time(tmp_path: Path) -> None:
+    """Nor in a repository whose commits know nothing of these files."""
+    assert commit_time(tmp_path) == 0
+    git(tmp_path, "init", "--quiet")
+    (tmp_path / "main.rego").write_text("package x\n")
+    assert commit_time(tmp_path) == 0

@@ -95,6 +95,8 @@ def test_a_tool_in_order_has_no_problems(entry: dict[str, Any]) -> None:
         (http(query=[], headers=["page"], names={"page": "Host"}), "no argument can be the header"),
         (http(query=[], headers=["page"], names={"page": "p_q"}), "no argument can be the header"),
         ({**HTTP, "sinks": ["rwo"]}, "sinks names rwo, which is not in input_schema: "),
+        ({**HTTP, "guards": {"shell": {"command": "cmd"}}}, "guards names cmd, which is not in "),
+        ({**HTTP, "guards": {"git": {"paths": ["pth"]}}}, "guards names pth, which is not in "),
         ({**HTTP, "destinations": ["tabel"]}, "destinations names tabel, which is not in"),
         (
             {**HTTP, "constraints": [{"argument": "x", "max": 1}]},

@@ -17,8 +17,14 @@ Written = Callable[[dict[str, str]], Path]
 Spoil = Callable[[str, Any], Path]
 
 PIN = "sha256:" + "0" * 64
+GIT = "{protected_branches: [main], protected_names: [.git], repositories: [a/b]}"
 BUDGETS = "default: {session_risk: 10, agent_risk: 20, window_s: 60}\n"
 TOOL = f"{{pin: '{PIN}', effect: write, risk: 5}}"
+
+
+def guarding(guards: str) -> str:
+    """Return a tool with these guards."""
+    return TOOL.replace("}", f", guards: {guards}}}", 1)
 
 
 @pytest.fixture
@@ -203,6 +209,35 @@ def test_a_wrong_field_is_told(bundle: Written, field: str, problem: str) -> Non
         ("destinations/data.yaml", "hosts: [A.example]", "^destinations: hosts.0: "),
         ("destinations/data.yaml", "values: {x: {a: [b]}}", "^destinations: values: "),
         ("brokers/data.yaml", "bound: [jwt]", "^brokers: .*'bound'"),
+        ("git/data.yaml", "{protected_branches: [], repositories: []}", "^git: .*protected_names"),
+        ("git/data.yaml", GIT.replace("[main]", "[Main]"), "^git: protected_branches.0: "),
+        ("git/data.yaml", GIT.replace("[a/b]", "[b]"), "^git: repositories.0: "),
+        ("filesystem/data.yaml", "{sensitive: [.ssh]}", "^filesystem: .*self_running"),
+        (
+            "filesystem/data.yaml",
+            "{sensitive: [a/b], self_running: [c]}",
+            "^filesystem: sensitive.0: ",
+        ),
+        ("filesystem/data.yaml", "{sensitive: [], self_running: [c]}", "^filesystem: sensitive: "),
+        ("shell/data.yaml", "commands: [make; rm]", "^shell: commands.0: "),
+        ("http/data.yaml", "hosts: {a.example: [get]}", "^http: hosts.a.example.0: "),
+        ("tools/a/data.yaml", f"x: {guarding('{}')}", "^tools/a: x.guards: "),
+        ("tools/a/data.yaml", f"x: {guarding('{svn: {}}')}", "^tools/a: x.guards: .*'svn'"),
+        (
+            "tools/a/data.yaml",
+            f"x: {guarding('{git: {paths: []}}')}",
+            "^tools/a: x.guards.git.paths: ",
+        ),
+        (
+            "tools/a/data.yaml",
+            f"x: {guarding('{shell: {}}')}",
+            "^tools/a: x.guards.shell: .*command",
+        ),
+        (
+            "tools/a/data.yaml",
+            f"x: {guarding('{http: {method: m}}')}",
+            "^tools/a: x.guards.http: .*url",
+        ),
         ("reasons/data.yaml", "Bad_Id: x", "^reasons: "),
         ("reasons/data.yaml", "a: ''", "^reasons: a: "),
         ("workspaces/data.yaml", "a: work", "^workspaces: a: "),

@@ -63,3 +63,10 @@ def _sleepers_of(parent: int) -> list[str]:
     children = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
     names = [Path(f"/proc/{child}/comm") for child in children]
     return [name.read_text() for name in names if name.exists() and "sleep" in name.read_text()]
+
+
+def test_the_target_is_the_directory_unless_it_is_named(program: Path, tmp_path: Path) -> None:
+    """It comes last."""
+    for target, arguments in (((), "build ."), (("a.tar.gz",), "build a.tar.gz")):
+        done = run_opa(program, tmp_path, ("build",), 5.0, *target)
+        assert done.stdout.decode().startswith(f"{arguments}|")

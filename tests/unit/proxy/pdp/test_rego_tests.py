@@ -33,6 +33,16 @@ def test_passed_tests_are_counted_and_coverage_is_measured(written: Written, opa
     assert 50 < report.coverage < 100
 
 
+def test_every_case_is_told_with_its_place(written: Written, opa: Path) -> None:
+    """For the reports of machines."""
+    report = opa_test(written({"a.rego": RULE, "a_test.rego": TESTS}), opa)
+    assert {(case.name, case.is_passed, case.file, case.line) for case in report.cases} == {
+        ("a_test.test_z", True, "a_test.rego", 5),
+        ("a_test.test_cases[one]", True, "a_test.rego", 7),
+        ("a_test.test_cases[two]", True, "a_test.rego", 7),
+    }
+
+
 def test_full_coverage_is_good(written: Written, opa: Path) -> None:
     """A hundred percent are a hundred."""
     report = opa_test(written({"a.rego": RULE, "a_test.rego": TESTS + X_TEST}), opa)

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import PolicyInvalid
-from proxy.pdp.strict_yaml import MAX_DEPTH, load, load_foreign
+from proxy.pdp.strict_yaml import MAX_DEPTH, lines_of_items, load, load_foreign
 
 SCALARS: dict[str, Any] = {
     "yes": "yes",
@@ -143,3 +143,10 @@ def test_what_is_no_plain_document_is_refused(content: bytes) -> None:
     """Broken, tagged, in a circle, bottomless, or two."""
     with pytest.raises(PolicyInvalid, match=r"^api.yaml:\d+: not YAML or JSON. Cure: "):
         load_foreign(content, "api.yaml")
+
+
+def test_the_items_of_a_list_know_their_lines() -> None:
+    """Below any keys, in either style."""
+    text = b"a:\n  b: 1\n  c:\n    - x: 1\n      y: 2\n\n    - {x: 3}\n"
+    assert lines_of_items(text, ("a", "c")) == [4, 7]
+    assert lines_of_items(b"a: []\n", ("a",)) == []

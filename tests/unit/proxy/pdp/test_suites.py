@@ -66,6 +66,29 @@ def test_a_matrix_is_every_combination(written: Written) -> None:
     assert cases[3].decision["subject"]["roles"] == ["s", "t"]
 
 
+def test_variants_of_arguments_are_part_of_the_matrix(written: Written) -> None:
+    """Each laid over the arguments of the case, and told in the name."""
+    entry = (
+        "{name: c, role: r, mode: m, tools: [repo/log], arguments: {a: 1, b: 1}, "
+        "argument_variants: {none: {}, another b: {b: 2}}, expect: {verdict: deny}}"
+    )
+    cases = suite(written, f"{HEAD}    - {entry}\n")
+    assert [case.name for case in cases] == ["a: c (repo/log, none)", "a: c (repo/log, another b)"]
+    given = [case.decision["context"]["arguments"] for case in cases]
+    assert given == [{"a": 1, "b": 1}, {"a": 1, "b": 2}]
+
+
+def test_a_case_knows_its_file_and_line(written: Written) -> None:
+    """Those of a matrix stand in one place."""
+    many = CASE.replace("mode: m", "modes: [m, n]")
+    cases = suite(written, f"{HEAD}    - {CASE}\n    - {many}\n")
+    assert [(case.file, case.line) for case in cases] == [
+        ("suites/a.yaml", 4),
+        ("suites/a.yaml", 5),
+        ("suites/a.yaml", 5),
+    ]
+
+
 def test_what_is_given_holds_for_every_case_that_does_not_say_otherwise(written: Written) -> None:
     """A suite's common part is written once."""
     text = (

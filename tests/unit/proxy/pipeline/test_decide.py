@@ -6,8 +6,9 @@ import pytest
 
 from proxy.errors import Refused
 from proxy.model.call import Door, Round, ToolCall
+from proxy.model.decision import Decision
 from proxy.model.step import Step
-from proxy.pipeline.decide import _session, decision_body
+from proxy.pipeline.decide import Decider, _session, decision_body
 
 
 async def test_the_policy_reads_the_bytes_the_tool_gets(house: Any) -> None:
@@ -86,3 +87,30 @@ async def test_a_method_is_a_resource_of_its_own(house: Any) -> None:
     assert given["resource"]["type"] == "method"
     assert given["context"]["arguments"] == {"uri": "file:///a"}
     assert house.tool.calls[0].method == "resources/read"
+
+
+class Kept:
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.noted: list[tuple[bytes, bytes, Decision]] = []
+
+    def note(self, body: bytes, schema: bytes, decision: Decision) -> None:
+        self.noted.append((body, schema, decision))
+
+
+async def test_every_decision_is_told_with_the_schema_of_its_arguments(house: Any) -> None:
+    """The one that the agent gets, under its id; what has no definition has no schema."""
+    caller = await house.caller()
+    call = ToolCall("repo", "read_file", b'{"path":"a"}', Door.CALLS)
+    step = Step("stp", call, caller.principal, caller.session, 0, caller.session.mode)
+    resolved = house.stages.resolve(await house.stages.admit(step))
+    kept = Kept()
+    decide = Decider(house.stages.decide._policy, house.stages.decide._metrics, kept)
+    decided = await decide(resolved)
+    await decide(replace(resolved, definition=None))
+    (body, schema, decision), (_, nothing, _) = kept.noted
+    assert decision is decided.decision
+    assert json.loads(body)["input"]["context"]["arguments"] == {"path": "a"}
+    assert schema == resolved.definition.input_schema
+    assert nothing == b""

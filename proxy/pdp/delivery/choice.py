@@ -1,0 +1,77 @@
+"""What operators chose instead of what the source offers, kept on disk until the source moves on.
+
+A choice holds for one offered revision only: a source that offers another one is obeyed again.
+"""
+
+import json
+from pathlib import Path
+
+from proxy.errors import PolicyInvalid
+from proxy.pdp.bundle_files import MANIFEST
+from proxy.pdp.delivery.kept import KeptFile
+from proxy.pdp.delivery.packing import MAX_PACKED_BYTES, unpack_files
+
+CHOSEN, PREVIOUS = "chosen.bundle", "previous.tar.gz"
+MAX_HEAD_BYTES = 4096
+
+
+class Choices:
+    """The choice in force and the bundle that was in force before, as archives.
+
+    Processes that share the directory see each other's choices: `changed`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._chosen = KeptFile(directory, CHOSEN, MAX_HEAD_BYTES + MAX_PACKED_BYTES)
+        self._previous = KeptFile(directory, PREVIOUS, MAX_PACKED_BYTES)
+        self._seen = self._chosen.stamp()
+
+    def instead_of(self, offered: str) -> bytes:
+        """Return the archive that was chosen instead of an offered revision, nothing if none."""
+        self._seen = self._chosen.stamp()
+        head, _, packed = self._chosen.read().partition(b"\n")
+        return packed if head == _head(offered) else b""
+
+    def choose(self, packed: bytes, offered: str) -> None:
+        """Take this archive as long as that revision is offered. Raises PolicyInvalid."""
+        if revision_of(packed) == offered:
+            self.clear()
+        elif not self._chosen.write(_head(offered) + b"\n" + packed):
+            raise PolicyInvalid("the choice cannot be kept on disk. Cure: look at policy.state")
+        self._seen = self._chosen.stamp()
+
+    def restore(self, packed: bytes, offered: str) -> None:
+        """Take what was chosen before, nothing for what is offered. Raises PolicyInvalid."""
+        if packed:
+            self.choose(packed, offered)
+        else:
+            self.clear()
+
+    def clear(self) -> None:
+        """Take what is offered."""
+        self._chosen.remove()
+        self._seen = self._chosen.stamp()
+
+    def changed(self) -> bool:
+        """Whether another process has chosen since we last looked."""
+        return self._chosen.stamp() != self._seen
+
+    def replaced(self, packed: bytes) -> None:
+        """Keep the archive of a bundle that is no longer in force."""
+        self._previous.write(packed)
+
+    def previous(self) -> bytes:
+        """Return that archive, nothing when there is none."""
+        return self._previous.read()
+
+
+def revision_of(packed: bytes) -> str:
+    """Return the revision an archive was staged under. Raises PolicyInvalid."""
+    try:
+        return str(json.loads(unpack_files(packed)[MANIFEST])["revision"])
+    except (KeyError, TypeError, ValueError):
+        raise PolicyInvalid("the archive has no revision. Cure: remove it") from None
+
+
+def _head(offered: str) -> bytes:
+    return json.dumps({"instead_of": offered}).encode()

@@ -1,0 +1,125 @@
+"""examples/policy-repo as its CI runs it: the steps of its action, in order, on two checkouts."""
+
+import gzip
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from proxy.pdp.find_opa import find_opa
+from proxy.pdp.review.log_files import read_log
+
+ROOT = Path(__file__).parents[2]
+REPOSITORY = ROOT / "examples" / "policy-repo"
+OPA = find_opa(tools_dir=ROOT / ".tools" / "bin").path.absolute()
+PROTECTED = "policy/protected/data.yaml"
+STEPS = ("Format", "Lint", "Test", "Review")
+
+
+@pytest.fixture
+def head(tmp_path: Path) -> Path:
+    """The checkout of a pull request, with that of its base branch beside it."""
+    head = tmp_path / "head"
+    shutil.copytree(REPOSITORY, head)
+    shutil.copytree(REPOSITORY, head / "base")
+    return head
+
+
+def step(head: Path, name: str, **environ: str) -> tuple[int, str]:
+    """Run a step of the action as a runner does; return its exit code and what it says."""
+    action = yaml.safe_load((head / "action.yml").read_text())
+    (found,) = [one for one in action["runs"]["steps"] if one["name"] == name]
+    path = os.pathsep.join((str(Path(sys.executable).parent), str(OPA.parent), os.environ["PATH"]))
+    given = {"PATH": path, "GITHUB_ACTION_PATH": str(head), "BASE": "base", "HOME": str(head)}
+    done = subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", found["run"]],
+        cwd=head,
+        env=given | environ,
+        capture_output=True,
+        text=True,
+        timeout=900,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def open_up(head: Path, pattern: str) -> None:
+    """Let agents change what the pattern names."""
+    file = head / PROTECTED
+    text = file.read_text()
+    assert "open: []" in text
+    file.write_text(text.replace("open: []", f'open: ["{pattern}"]'))
+
+
+def test_the_log_holds_what_was_recorded() -> None:
+    """At least 5,000 decisions, each readable, in well under a megabyte."""
+    (file,) = (REPOSITORY / "log").glob("*.jsonl.gz")
+    records = list(read_log(file))
+    assert len(records) >= 5_000
+    assert None not in records
+    assert file.stat().st_size < 800_000
+    refused = [one for one in records if one and one.answer["verdict"] == "deny"]
+    assert {"protected-path", "path-outside-workspace", "session-read-only"} <= {
+        why["id"] for one in refused for why in one.answer["reasons"]
+    }
+
+
+def sample(head: Path, count: int) -> None:
+    """Leave the newest records of the log only, for a test that is to be quick."""
+    for log in (head / "log").glob("*.jsonl.gz"):
+        lines = gzip.decompress(log.read_bytes()).splitlines(keepends=True)
+        log.write_bytes(gzip.compress(b"".join(lines[-count:])))
+
+
+def review(head: Path, pattern: str) -> tuple[int, str]:
+    """Review a change that lets agents into what the pattern names."""
+    shutil.copy(REPOSITORY / PROTECTED, head / PROTECTED)
+    open_up(head, pattern)
+    code, told = step(head, "Review")
+    return code, told + (head / "build/review.md").read_text()
+
+
+@pytest.mark.timeout(600)
+def test_a_loosened_path_rule_is_over_the_budget_and_a_narrow_one_is_not(head: Path) -> None:
+    """On a part of the log. A pull request cannot raise its own budget: the base's counts."""
+    sample(head, 400)
+    (head / "budget.env").write_text("MAX_FLIPS=99999\nMAX_PERMISSIONS=99999\n")
+    code, told = review(head, "deploy/**")
+    assert code == 1, told
+    assert "new permissions" in told
+    assert "deploy/production.yaml" in told
+    code, told = review(head, "deploy/notes/*")
+    assert (code, "0 flips and 0 other changes in 400 decisions" in told) == (0, True), told
+
+
+@pytest.mark.timeout(2400)
+@pytest.mark.slow
+def test_the_whole_check_fails_a_loosened_rule_and_passes_the_fix(head: Path) -> None:
+    """Every step of the action, the whole log, and the boundaries."""
+    code, told = review(head, "deploy/**")
+    assert code == 1, told
+    records = len(list(read_log(head / "log")))
+    assert f" in {records} decisions" in told
+    shutil.copy(REPOSITORY / PROTECTED, head / PROTECTED)
+    open_up(head, "deploy/notes/*")
+    for name in STEPS:
+        code, told = step(head, name, BOUNDARIES="yes")
+        assert code == 0, (name, told)
+
+
+def test_hooks_and_workflow_run_what_is_there() -> None:
+    """Each script they name exists and may be run; nothing gets more than it needs."""
+    hooks = yaml.safe_load((REPOSITORY / ".pre-commit-hooks.yaml").read_text())
+    action = yaml.safe_load((REPOSITORY / "action.yml").read_text())
+    workflow = yaml.safe_load((REPOSITORY / ".github/workflows/policy.yml").read_text())
+    named = {hook["entry"] for hook in hooks}
+    named |= set(re.findall(r"scripts/\w+\.sh", (REPOSITORY / "action.yml").read_text()))
+    assert all(os.access(REPOSITORY / name, os.X_OK) for name in named)
+    assert [one["name"] for one in action["runs"]["steps"]][:4] == list(STEPS)
+    assert workflow["permissions"] == {"contents": "read"}
+    assert not any("${{" in one["run"] for one in action["runs"]["steps"])

@@ -1,0 +1,191 @@
+import asyncio
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from proxy.app import live_policy as module
+from proxy.app.gateway import Gateway
+from proxy.errors import PolicyInvalid
+from proxy.pdp.delivery.choice import Choices
+from tests.harness.assembled import break_policy, running, stored_alerts
+from tests.harness.tiny_bundle import RULE, write
+from tests.harness.world import World
+
+
+@pytest.fixture
+async def gateway(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
+    """A gateway that has started."""
+    monkeypatch.setattr(module, "LOOK_S", 0.01)
+    async with running(world) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+async def watched(world: World, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Gateway]:
+    """A gateway with a candidate."""
+    monkeypatch.setattr(module, "LOOK_S", 60)
+    world.write()
+    candidate = world.directory / "candidate"
+    shutil.copytree(world.bundle, candidate)
+    change(candidate, "candidate")
+    world.settings = {"policy": {"bundle": "policies", "shadow": "candidate"}}
+    async with running(world) as gateway:
+        yield gateway
+
+
+def change(bundle: Path, text: str) -> None:
+    write(bundle, {"main.rego": f"{RULE}\n# {text}\n"})
+
+
+async def test_the_status_tells_what_is_in_force(gateway: Gateway, world: World) -> None:
+    """And what was refused."""
+    first = await gateway.live.status()
+    assert first["policy_revision"] == first["offered"] == gateway.parts.policy.revision
+    assert [first[name] for name in ("number", "previous", "refused", "shadow")] == [None] * 4
+    break_policy(world)
+    with pytest.raises(PolicyInvalid):
+        await gateway.reload_policy()
+    refused = (await gateway.live.status())["refused"]
+    assert "main.rego" in refused["message"]
+    assert gateway.live.signed() == b""
+
+
+async def test_a_rollback_goes_back_and_forth(gateway: Gateway, world: World) -> None:
+    """Each takes the other's place; what is offered is told beside it."""
+    old = gateway.parts.policy.revision
+    change(world.bundle, "new")
+    new = await gateway.reload_policy()
+    assert await gateway.live.rollback() == gateway.parts.policy.revision == old
+    told = await gateway.live.status()
+    assert (told["offered"], told["previous"]) == (new, new)
+    assert await gateway.live.rollback() == gateway.parts.policy.revision == new
+
+
+async def test_a_rollback_holds_until_the_source_moves_on(gateway: Gateway, world: World) -> None:
+    """A reload of what was left does not bring it back; a correction is taken."""
+    old = gateway.parts.policy.revision
+    change(world.bundle, "bad")
+    await gateway.reload_policy()
+    await gateway.live.rollback()
+    assert await gateway.reload_policy() == old
+    change(world.bundle, "corrected")
+    assert await gateway.reload_policy() not in {old, ""}
+
+
+async def test_without_a_policy_before_there_is_no_way_back(gateway: Gateway) -> None:
+    """The first one stays."""
+    with pytest.raises(PolicyInvalid, match="nothing to go back to"):
+        await gateway.live.rollback()
+
+
+async def test_a_choice_that_does_not_load_is_taken_back(
+    gateway: Gateway, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was in force stays, people are told, and a restart knows nothing of it."""
+    change(world.bundle, "new")
+    new = await gateway.reload_policy()
+
+    async def fail(_: object) -> None:
+        raise PolicyInvalid("its suites fail")
+
+    monkeypatch.setattr(gateway.parts.policy, "reload", fail)
+    with pytest.raises(PolicyInvalid, match="suites"):
+        await gateway.live.rollback()
+    assert gateway.parts.policy.revision == new
+    assert stored_alerts(world) == ["policy-reload-failed"]
+    assert Choices(world.directory / "var" / "policy").instead_of(new) == b""
+
+
+async def test_another_process_of_ours_chooses_for_us_too(gateway: Gateway, world: World) -> None:
+    """Workers share a directory, and one of them is asked; a broken choice is told."""
+    old = gateway.parts.policy.revision
+    change(world.bundle, "new")
+    new = await gateway.reload_policy()
+    other = Choices(world.directory / "var" / "policy")
+    other.choose(other.previous(), new)
+    async with asyncio.timeout(20):
+        while gateway.parts.policy.revision != old:
+            await asyncio.sleep(0.01)
+    break_policy(world)
+    other.clear()
+    async with asyncio.timeout(20):
+        while (await gateway.live.status())["refused"] is None:
+            await asyncio.sleep(0.01)
+    assert gateway.parts.policy.revision == old
+
+
+async def test_a_candidate_is_promoted_by_its_name(watched: Gateway, world: World) -> None:
+    """Only the one that was looked at; after that it is what decides."""
+    shadow = (await watched.live.status())["shadow"]
+    with pytest.raises(PolicyInvalid, match="another revision"):
+        await watched.live.promote("sha256:other")
+    assert await watched.live.promote(shadow["revision"]) == shadow["revision"]
+    assert watched.parts.policy.revision == shadow["revision"]
+    (world.bundle / "main.rego").write_text((world.directory / "candidate/main.rego").read_text())
+    assert await watched.reload_policy() == shadow["revision"]
+
+
+async def test_without_a_candidate_nothing_is_promoted(gateway: Gateway) -> None:
+    """With the cure."""
+    with pytest.raises(PolicyInvalid, match=r"policy\.shadow"):
+        await gateway.live.promote("sha256:1")
+
+
+class Signed:
+    """A delivery that keeps what it hears."""
+
+    number = 7
+
+    def __init__(self) -> None:
+        self.heard: list[object] = []
+
+    async def look(self, *, older: bool = False) -> bool:
+        self.heard.append(("look", older))
+        return True
+
+    def settled(self, *, loaded: bool) -> None:
+        self.heard.append(loaded)
+
+    def signed(self) -> bytes:
+        return b"signed"
+
+
+async def test_a_delivery_is_looked_at_and_told_what_came_of_it(
+    gateway: Gateway, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Good or bad: only what was loaded is the last good one."""
+    signed = Signed()
+    on = replace(gateway.live._on, delivery=signed)
+    monkeypatch.setattr(gateway.live, "_on", on)
+    await gateway.live.reload(older=True)
+    break_policy(world)
+    with pytest.raises(PolicyInvalid):
+        await gateway.live.reload()
+    assert signed.heard == [("look", True), True, ("look", False), False]
+    assert gateway.live.signed() == b"signed"
+    assert (await gateway.live.status())["number"] == 7
+
+
+async def test_a_sidecar_chooses_nothing(
+    gateway: Gateway, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its policy is its gateway's, and it keeps none of its own."""
+    monkeypatch.setattr(gateway.parts.source, "choices", None)
+    change(world.bundle, "new")
+    await gateway.reload_policy()
+    with pytest.raises(PolicyInvalid, match="nothing to go back to"):
+        await gateway.live.rollback()
+    with pytest.raises(PolicyInvalid, match="Cure: ask the gateway"):
+        await gateway.live._choose(b"x")
+    assert (await gateway.live.status())["previous"] is None
+    await gateway.live.follow_choices()
+
+
+async def test_those_attached_get_what_is_in_force(gateway: Gateway) -> None:
+    """Under its revision."""
+    revision, packed = await gateway.live.archived()
+    assert revision == gateway.parts.policy.revision
+    assert packed[:2] == b"\x1f\x8b"
