@@ -8,8 +8,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
-# `make test JOBS=2` runs tests side by side; the times some hold need a machine with nothing else on it.
-JOBS ?= 1
+# So many tests side by side, but for those marked `alone`: the times these hold need a machine to themselves.
+JOBS ?= 2
 SIDE_BY_SIDE := $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist loadfile)
 REGAL := .tools/bin/regal
 export PATH := $(CURDIR)/.tools/bin:$(PATH)
@@ -73,16 +73,17 @@ conformance: setup .tools/conformance/.ready ## score MCP conformance direct and
 model: setup .tools/.spin ## check the kill lease's model and its mutants with Spin
 	$(BIN)/python -m tests.model.run
 
+ROOMS := tests/unit tests/contract tests/docs tests/fuzz tests/model tests/matrix tests/history
 DOORS := tests/attacks tests/acceptance tests/conformance tests/helm tests/faults tests/soak tests/mutants
 # Of tests with many cases some, chosen by their names; `make test-all` runs them all.
 SAMPLE ?= 3
-# Real processes on a machine that may stand still for seconds: what fails is asked once more, by itself (record 0031).
+# Real processes on a machine that may stand still for seconds: what fails is asked once more (record 0031).
 asked_twice = $(PYTEST) $(1) $(2) || { [ $$? = 1 ] && echo "The tests that failed, once more, one after the other:" \
 	&& $(PYTEST) $(1) --last-failed --last-failed-no-failures none; }
 
 test: check .tools/.helm .tools/conformance/.ready ## everything CI runs
 	rm -f .coverage .coverage.*
-	$(PYTEST) tests/unit tests/contract tests/docs tests/fuzz tests/model tests/matrix tests/history -m "not slow" --cov --cov-report= -q $(SIDE_BY_SIDE)
+	$(call asked_twice,$(ROOMS) -m "not slow" --cov --cov-append --cov-report= -q,$(SIDE_BY_SIDE))
 	$(BIN)/coverage report --fail-under=92
 	$(BIN)/coverage report --fail-under=100 --include='proxy/pipeline/*,proxy/killswitch/*,credentials/*'
 	$(call asked_twice,$(DOORS) -m "not slow and not alone" --sample $(SAMPLE) -q,$(SIDE_BY_SIDE))
