@@ -1,6 +1,7 @@
 # Who may ask the managed OPA what. Loaded as a bundle of its own, apart from the policies: the
-# gateway with its token of this start, for a decision, for what to mask in its record, or for its health. Nothing else exists:
-# policies and data cannot be read or written, no query of one's own can be asked.
+# gateway with its token of this start, for a decision, for what to mask in its record, or for its
+# health. Nothing else exists: policies and data cannot be read or written, no query of one's own can
+# be asked.
 package system.authz
 
 # METADATA
