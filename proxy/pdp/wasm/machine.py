@@ -66,6 +66,10 @@ def new_engine() -> Engine:
     return Engine(config)
 
 
+def _never() -> bool:
+    return False
+
+
 class Machine:
     """One instance at a time, for one thread at a time; `interrupt` may be called from any."""
 
@@ -87,14 +91,18 @@ class Machine:
         except WasmtimeError as error:
             raise Stopped("the module cannot be started") from error
 
-    def evaluate(self, entry_point: int, document: bytes) -> bytes:
+    def evaluate(
+        self, entry_point: int, document: bytes, is_cut: Callable[[], bool] = _never
+    ) -> bytes:
         """Evaluate one entry point on a JSON document; return its results as JSON.
 
-        Raises Stopped; then the instance is gone, and the next evaluation makes another.
+        An `interrupt` before the evaluation began is not seen by it; `is_cut` is, so whoever cuts
+        sets that first. Raises Stopped; then the instance is gone, and the next evaluation makes
+        another.
         """
         instance, is_kept = self._taken(), False
         try:
-            answer = instance.evaluate(entry_point, document)
+            answer = instance.evaluate(entry_point, document, is_cut)
             is_kept = instance.grown_bytes <= WORN_BYTES
         finally:
             if is_kept:
@@ -156,11 +164,13 @@ class _Instance:
     def grown_bytes(self) -> int:
         return self._memory.data_len(self._store) - self._first_bytes
 
-    def evaluate(self, entry_point: int, document: bytes) -> bytes:
+    def evaluate(self, entry_point: int, document: bytes, is_cut: Callable[[], bool]) -> bytes:
         self._reach(self._heap + len(document))
         self._memory.write(self._store, document, self._heap)
         size, end = len(document), self._heap + len(document)
         self._store.set_epoch_deadline(1)
+        if is_cut():
+            raise Interrupted("it was cut")
         answer = self._call(
             "opa_eval", 0, entry_point, self._data, self._heap, size, _aligned(end), 0
         )

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from threading import Event
 
 from proxy.pdp.wasm.machine import Machine, Program, Stopped
 
@@ -19,16 +20,19 @@ class Worker:
         self._machine = Machine(program)
         self._loop = asyncio.get_running_loop()
         self._thread = ThreadPoolExecutor(1, "detent-wasm")
+        self._cut = Event()
 
     def ask(self, entry_point: int, document: bytes) -> asyncio.Future[bytes]:
         """Return the future answer: results as JSON, or Stopped. It ends, come what may."""
         answered: asyncio.Future[bytes] = self._loop.create_future()
-        evaluating = self._thread.submit(self._machine.evaluate, entry_point, document)
+        self._cut = cut = Event()
+        evaluating = self._thread.submit(self._machine.evaluate, entry_point, document, cut.is_set)
         evaluating.add_done_callback(partial(self._tell, answered))
         return answered
 
     def interrupt(self) -> None:
-        """Cut the evaluation under way; its future ends with Stopped at once."""
+        """Cut what was asked last, begun or not; its future ends with Stopped at once."""
+        self._cut.set()
         self._machine.interrupt()
 
     def end(self) -> None:

@@ -71,7 +71,7 @@ async def test_a_late_call_is_told_and_unknown(server: McpServer, upstream: McpH
     """The time-out of the call is its own."""
     server.on_call = silence
     with pytest.raises(OutcomeUnknown, match="in time"):
-        await upstream.call(call(timeout_s=0.2), nothing)
+        await upstream.call(call(timeout_s=1), nothing)
     assert len(await server.until("notifications/cancelled")) == 1
 
 
@@ -82,7 +82,7 @@ async def test_a_stateless_call_is_cancelled_by_closing(
     server.stateless = True
     server.on_call = silence
     with pytest.raises(OutcomeUnknown):
-        await upstream.call(call(timeout_s=0.2), nothing)
+        await upstream.call(call(timeout_s=1), nothing)
     await server.wire.closed.wait()
     assert server.heard("notifications/cancelled") == []
 
@@ -117,7 +117,7 @@ async def test_a_handshake_that_hangs_failed_in_the_calls_time(
 
     server.wire.handler = hang
     with pytest.raises(UpstreamFailed, match="in time"):
-        await upstream.call(call(timeout_s=0.2), nothing)
+        await upstream.call(call(timeout_s=1), nothing)
 
 
 async def test_stop_ends_the_session(server: McpServer, upstream: McpHttp) -> None:

@@ -13,19 +13,21 @@ from proxy.pdp.wasm import engine as wasm
 from proxy.pdp.wasm.engine import Query, WasmOpa
 from proxy.pdp.wasm.machine import Stopped
 from proxy.pdp.wasm.worker import Worker
+from tests.harness.endless import ENDLESS
 
 Write = Callable[..., StagedBundle]
 PATIENCE_S = 20.0
-RULES = """
+RULES = (
+    """
 decision := input.a if input.a
 
 decision := "at last" if {
 	input.slow
-	every x in numbers.range(1, 5000) {
-		every y in numbers.range(1, 5000) { x + y > 1 }
-	}
+	endless
 }
 """
+    + ENDLESS
+)
 SLOW = b'{"input":{"slow":true}}'
 
 

@@ -9,16 +9,16 @@ import pytest
 
 from proxy.pdp.wasm.compile import Compiled
 from proxy.pdp.wasm.machine import Interrupted, Machine, Program, Stopped
+from tests.harness.endless import ENDLESS
 
 MIB = 1024 * 1024
-RULES = """
+RULES = (
+    """
 decision := "fine" if input.ask == "fine"
 
 decision := "at last" if {
 	input.ask == "slow"
-	every x in numbers.range(1, 5000) {
-		every y in numbers.range(1, 5000) { x + y > 1 }
-	}
+	endless
 }
 
 decision := count(numbers.range(1, input.size)) if input.ask == "large"
@@ -31,6 +31,8 @@ decision := input.one if input.ask == "two"
 
 decision := input.other if input.ask == "two"
 """
+    + ENDLESS
+)
 
 
 @pytest.fixture

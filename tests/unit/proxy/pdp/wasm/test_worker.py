@@ -7,19 +7,21 @@ from collections.abc import Callable
 import pytest
 
 from proxy.pdp.wasm.compile import Compiled
-from proxy.pdp.wasm.machine import Machine, Stopped
+from proxy.pdp.wasm.machine import Interrupted, Machine, Stopped
 from proxy.pdp.wasm.worker import Worker
+from tests.harness.endless import ENDLESS
 
-RULES = """
+RULES = (
+    """
 decision := input.a if input.a
 
 decision := "at last" if {
 	input.slow
-	every x in numbers.range(1, 5000) {
-		every y in numbers.range(1, 5000) { x + y > 1 }
-	}
+	endless
 }
 """
+    + ENDLESS
+)
 
 
 @pytest.fixture
@@ -57,6 +59,21 @@ async def test_a_cut_evaluation_is_stopped_and_the_next_is_answered(program: Com
     assert not slow.done()
     worker.interrupt()
     with pytest.raises(Stopped):
+        await slow
+    assert await worker.ask(0, b'{"a":1}') == b'[{"result":1}]'
+    worker.end()
+    await ended()
+
+
+async def test_a_cut_before_the_thread_begins_counts(program: Compiled) -> None:
+    """A thread that is late is not let run on."""
+    worker = Worker(program.program)
+    begin = threading.Event()
+    worker._thread.submit(begin.wait)
+    slow = worker.ask(0, b'{"slow":true}')
+    worker.interrupt()
+    begin.set()
+    with pytest.raises(Interrupted):
         await slow
     assert await worker.ask(0, b'{"a":1}') == b'[{"result":1}]'
     worker.end()
