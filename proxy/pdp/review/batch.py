@@ -14,7 +14,7 @@ from typing import Any
 from proxy.errors import PolicyInvalid
 from proxy.pdp.capabilities import CAPABILITIES
 
-CHUNK = 1_000
+CHUNK = 500
 DEADLINE_S = 5.0
 INPUT_DEADLINE_S = 0.05
 GRACE_S = 10.0

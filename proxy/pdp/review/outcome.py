@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+_ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 _STRICTNESS = {"allow": 0, "hold": 1, "deny": 2}
 
 
@@ -97,4 +98,4 @@ def rules(before: Outcome, after: Outcome) -> tuple[str, ...]:
 
 
 def _text(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, ensure_ascii=False)
+    return _ENCODER.encode(value)

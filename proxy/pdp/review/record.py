@@ -4,6 +4,8 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import jiter
+
 from proxy.model.decision import Decision
 
 MEMBERS = frozenset(
@@ -59,7 +61,7 @@ def answer_of(decision: Decision) -> dict[str, Any]:
 
 def parse_record(line: bytes) -> DecisionRecord:
     """Read a line. Raises ValueError when it is not one that `to_line` wrote."""
-    document = json.loads(line)
+    document = _read(line)
     if not isinstance(document, dict) or document.keys() != MEMBERS:
         raise ValueError(f"not a record: not exactly the members {sorted(MEMBERS)}")
     texts = (document[name] for name in ("decision_id", "at", "tenant", "entry", "revision"))
@@ -72,3 +74,10 @@ def parse_record(line: bytes) -> DecisionRecord:
     ):
         raise ValueError("not a record: a member of another type")
     return DecisionRecord(**{**document, "masked": tuple(map(str, document["masked"]))})
+
+
+def _read(line: bytes) -> Any:
+    try:
+        return jiter.from_json(line, allow_inf_nan=False)
+    except ValueError:
+        return json.loads(line)  # half a surrogate pair, which only this one reads
