@@ -15,6 +15,7 @@ import aiohttp
 from tests.harness.gateway import Gateway
 from tests.harness.postgres import Server
 from tests.harness.recorder import Recorder
+from tests.harness.tcp_faults import CUT_OFF, HEALTHY
 from tests.harness.together import Together, together, worlds_of
 from tests.harness.world import World
 
@@ -110,17 +111,17 @@ async def slow_then_gone(one: Together, recorder: Recorder) -> None:
     """Let the ledger answer late, and then not at all."""
     (gateway,), (link,) = one.gateways, one.links
     assert (await gateway.call("write", {"text": "x"}))[0] == 200
-    link.cut()
+    link.set(CUT_OFF)
     late = asyncio.create_task(gateway.call("write", {"text": "late"}))
     await asyncio.sleep(0.3)
-    link.mend()
+    link.set(HEALTHY)
     assert (await late)[0] == 200
     assert len(recorder.received) == 2
-    link.cut()
+    link.set(CUT_OFF)
     for tool in ("write", "opaque"):
         assert (await gateway.call(tool, {"text": "x"}))[0] == 503
     assert len(recorder.received) == 2
-    link.mend()
+    link.set(HEALTHY)
 
 
 async def test_a70_a_database_that_is_slow_or_away_sends_nothing_unrecorded(

@@ -16,12 +16,13 @@ from proxy.model.lease import LeaseTerms
 from tests.harness.gateway import Gateway
 from tests.harness.postgres import Server
 from tests.harness.recorder import Recorder
+from tests.harness.tcp_faults import CUT_OFF, HEALTHY
 from tests.harness.together import Together, together, worlds_of
 
 pytestmark = [pytest.mark.alone, pytest.mark.asyncio(loop_scope="module")]
 
 BOUND_S = LeaseTerms().bound_s
-CUT_OFF = {"store-unavailable", "kill-lease-expired"}
+REFUSED = {"store-unavailable", "kill-lease-expired"}
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -82,18 +83,18 @@ async def test_a74_with_the_ledger_cut_off_nothing_starts_anywhere(
     callers = [asyncio.create_task(eagerly(gateway, stop)) for gateway in three.gateways]
     await asyncio.sleep(0.2)
     for link in three.links:
-        link.cut()
+        link.set(CUT_OFF)
     cut_at = time.monotonic()
     status, report = await three.gateways[0].operate("POST", "/killswitch")
     assert (status, report["committed"], report["halted_locally"]) == (503, False, True)
     await asyncio.sleep(max(0.0, cut_at + BOUND_S + 0.5 - time.monotonic()))
-    assert await reason(three.gateways[0]) in CUT_OFF | {"killed"}
-    assert {await reason(gateway) for gateway in three.gateways[1:]} <= CUT_OFF
+    assert await reason(three.gateways[0]) in REFUSED | {"killed"}
+    assert {await reason(gateway) for gateway in three.gateways[1:]} <= REFUSED
     stop.set()
     await asyncio.gather(*callers)
     assert max(request.at for request in recorder.received) <= cut_at + BOUND_S
     for link in three.links:
-        link.mend()
+        link.set(HEALTHY)
     for gateway in three.gateways:
         await until(gateway, "killed")
 
@@ -105,18 +106,18 @@ async def test_a74_a_replica_with_an_old_view_denies(three: Together, recorder: 
     stop = asyncio.Event()
     calling = asyncio.create_task(eagerly(stale, stop))
     await asyncio.sleep(0.2)
-    three.links[2].cut()
+    three.links[2].set(CUT_OFF)
     status, report = await three.gateways[0].operate("POST", "/killswitch?wait=5")
     effective_at = time.monotonic()
     assert (status, report["committed"], report["effective"]) == (200, True, True)
     assert report["holders"] == {"acked": 2, "expired": 1, "outstanding": 0}
-    assert await reason(stale) in CUT_OFF
+    assert await reason(stale) in REFUSED
     assert await reason(three.gateways[1]) == "killed"
     await asyncio.sleep(0.3)
     stop.set()
     await calling
     assert max(request.at for request in recorder.received) <= effective_at
-    three.links[2].mend()
+    three.links[2].set(HEALTHY)
     await until(stale, "killed")
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.harness.gateway import Gateway
-from tests.harness.partition import Link
 from tests.harness.postgres import ROLE, Server, database_of
+from tests.harness.tcp_faults import FaultyLink
 from tests.harness.world import World
 
 
@@ -17,7 +17,7 @@ class Together:
     """The gateways, in order, and how each reaches the ledger."""
 
     gateways: list[Gateway]
-    links: list[Link]
+    links: list[FaultyLink]
 
 
 @asynccontextmanager
@@ -27,7 +27,7 @@ async def together(
     """Start a gateway for each world, with the agents and operators of the first."""
     database = database_of(server.new())
     async with AsyncExitStack() as held:
-        links = [await held.enter_async_context(Link(server.port)) for _ in worlds]
+        links = [await held.enter_async_context(FaultyLink(server.port)) for _ in worlds]
         for world, link in zip(worlds, links, strict=True):
             world.directory.mkdir()
             world.agent_token = worlds[0].agent_token
