@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import re
+from collections.abc import Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 
 RETRY_S = 1.0
 RETRIES = 600
+AGAIN_S = (10.0, 60.0)  # longer than a statement may take in any store
 _PLAIN = re.compile(r"[!-~]{1,200}")
 
 _STATE_OF = {
@@ -78,8 +80,12 @@ class Settling:
         await asyncio.shield(self._settle(settlement))
 
     async def abandon(self, step: Step) -> None:
-        """Close the reservation of a step that was cut while it was being written, if it was."""
+        """Close the reservation of a step that was cut while it was being written, if it was.
+
+        Closed again a little later: a reservation that was cut may still be on its way.
+        """
         if step.decision is not None:
+            self._later(self._again(_failed(step)))
             await asyncio.shield(self._settle(_failed(step)))
 
     async def refuse(self, step: Step, refused: Refused) -> Answer:
@@ -159,10 +165,19 @@ class Settling:
         try:
             await self._ledger.settle(settlement)
         except StoreUnavailable:
-            task = asyncio.get_running_loop().create_task(self._retry(settlement))
-            self._retries.add(task)
-            task.add_done_callback(self._retries.discard)
+            self._later(self._retry(settlement))
             raise
+
+    def _later(self, work: Coroutine[None, None, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._retries.add(task)
+        task.add_done_callback(self._retries.discard)
+
+    async def _again(self, settlement: Settlement) -> None:
+        for pause_s in AGAIN_S:
+            await asyncio.sleep(pause_s)
+            with contextlib.suppress(StoreUnavailable):
+                await self._ledger.settle(settlement)
 
     async def _retry(self, settlement: Settlement) -> None:
         for _ in range(RETRIES):

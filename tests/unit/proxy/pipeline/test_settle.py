@@ -14,6 +14,7 @@ from proxy.pipeline import settle as settle_module
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Retries in milliseconds."""
     monkeypatch.setattr(settle_module, "RETRY_S", 0.01)
+    monkeypatch.setattr(settle_module, "AGAIN_S", (0.01, 0.3))
 
 
 def break_settle(house: Any, times: int) -> None:
@@ -37,6 +38,28 @@ async def test_an_outcome_the_ledger_refuses_is_written_when_it_can_be(house: An
     async with asyncio.timeout(2):
         while (await house.store.steps(None, (), 1))[0].state is not IntentState.DONE:
             await asyncio.sleep(0.005)
+
+
+async def test_a_reservation_that_is_written_late_is_closed(house: Any) -> None:
+    """The agent was told that nothing happened, so nothing stays held."""
+    reserve = house.store.reserve
+
+    async def late(*given: Any) -> None:
+        house.writing = asyncio.get_running_loop().call_later(
+            0.1, lambda: asyncio.ensure_future(reserve(*given))
+        )
+        raise StoreUnavailable("no answer in time")
+
+    house.store.reserve = late
+    answer = await house.call()
+    assert (answer.outcome, answer.http) == (Outcome.DENIED, 503)
+    assert await house.store.steps(None, (), 1) == ()
+    states = set[IntentState]()
+    async with asyncio.timeout(5):
+        while IntentState.FAILED not in states:
+            states |= {step.state for step in await house.store.steps(None, (), 1)}
+            await asyncio.sleep(0.005)
+    assert house.tool.calls == []
 
 
 async def test_retries_are_bounded(
