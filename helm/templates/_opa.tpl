@@ -36,8 +36,8 @@ resources:
 volumeMounts:
   - {name: opa, mountPath: /etc/opa, readOnly: true}
   - {name: opa-authz, mountPath: /run/opa, readOnly: true}
-{{- if .Values.policy.bundle.tokenSecret }}
-  - {name: bundle-token, mountPath: /run/bundle, readOnly: true}
+{{- with include "detent.bundleMounts" . | trim }}
+{{ . | indent 2 }}
 {{- end }}
 {{- end }}
 
@@ -46,10 +46,6 @@ volumeMounts:
   configMap: {name: {{ include "detent.name" . }}-opa}
 - name: opa-authz
   secret: {secretName: {{ .Values.policy.opaSecret | default (printf "%s-opa" (include "detent.name" .)) }}, defaultMode: 0440, items: [{key: authz.json, path: authz.json}]}
-{{- if .Values.policy.bundle.tokenSecret }}
-- name: bundle-token
-  secret: {secretName: {{ .Values.policy.bundle.tokenSecret }}, defaultMode: 0440, items: [{key: token, path: token}]}
-{{- end }}
 {{- end }}
 
 {{- define "detent.opaConfig" -}}
@@ -58,6 +54,9 @@ services:
     url: {{ .Values.policy.bundle.url | quote }}
 {{- if .Values.policy.bundle.tokenSecret }}
     credentials: {bearer: {token_path: /run/bundle/token}}
+{{- end }}
+{{- if .Values.policy.bundle.caSecret }}
+    tls: {ca_cert: /run/bundle-ca/ca.crt, system_ca_required: true}
 {{- end }}
 bundles:
   detent:
@@ -69,4 +68,25 @@ keys:
   {{ .Values.policy.bundle.keyid | quote }}:
     algorithm: {{ .Values.policy.bundle.algorithm }}
     key: {{ .Values.policy.bundle.publicKey | quote }}
+{{- end }}
+
+{{/* For whoever pulls bundles: OPA or Detent. */}}
+{{- define "detent.bundleMounts" -}}
+{{- if .Values.policy.bundle.tokenSecret }}
+- {name: bundle-token, mountPath: /run/bundle, readOnly: true}
+{{- end }}
+{{- if .Values.policy.bundle.caSecret }}
+- {name: bundle-ca, mountPath: /run/bundle-ca, readOnly: true}
+{{- end }}
+{{- end }}
+
+{{- define "detent.bundleVolumes" -}}
+{{- if .Values.policy.bundle.tokenSecret }}
+- name: bundle-token
+  secret: {secretName: {{ .Values.policy.bundle.tokenSecret }}, defaultMode: 0440, items: [{key: token, path: token}]}
+{{- end }}
+{{- if .Values.policy.bundle.caSecret }}
+- name: bundle-ca
+  secret: {secretName: {{ .Values.policy.bundle.caSecret }}, defaultMode: 0440, items: [{key: ca.crt, path: ca.crt}]}
+{{- end }}
 {{- end }}

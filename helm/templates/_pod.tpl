@@ -81,6 +81,11 @@ volumeMounts:
 {{- if eq .Values.policy.engine "remote" }}
   - {name: opa-token, mountPath: /run/detent/opa, readOnly: true}
 {{- end }}
+{{- if include "detent.pulls" . }}
+{{- with include "detent.bundleMounts" . | trim }}
+{{ . | indent 2 }}
+{{- end }}
+{{- end }}
 {{- if and (eq .Values.mode "gateway") .Values.tls.existingSecret }}
   - {name: tls, mountPath: /run/detent/tls, readOnly: true}
 {{- end }}
@@ -135,6 +140,9 @@ volumeMounts:
 - name: opa-token
   secret: {secretName: {{ .Values.policy.opaSecret | default (printf "%s-opa" (include "detent.name" .)) }}, defaultMode: 0440, items: [{key: token, path: token}]}
 {{- end }}
+{{- with include "detent.bundleVolumes" . | trim }}
+{{ . }}
+{{- end }}
 {{- if and (eq .Values.mode "gateway") .Values.tls.existingSecret }}
 - name: tls
   secret: {secretName: {{ .Values.tls.existingSecret }}, defaultMode: 0440}
@@ -161,5 +169,5 @@ seccompProfile: {type: RuntimeDefault}
 
 {{/* A pod is replaced when its settings change. */}}
 {{- define "detent.annotations" -}}
-checksum/settings: {{ include "detent.settings" . | sha256sum }}
+checksum/settings: {{ printf "%s%s" (include "detent.settings" .) .Values.policy.bundle.publicKey | sha256sum }}
 {{- end }}

@@ -1,3 +1,8 @@
+{{/* Not empty: Detent itself takes signed bundles. */}}
+{{- define "detent.pulls" -}}
+{{- if and (eq .Values.policy.engine "managed") .Values.policy.bundle.url }}yes{{ end -}}
+{{- end }}
+
 {{/* What the chart sets in detent.yaml; nothing in settings can change it. */}}
 {{- define "detent.ownSettings" -}}
 {{- if eq .Values.store.kind "sqlite" }}
@@ -29,7 +34,22 @@ listen:
 {{- end }}
   health: 0.0.0.0:8790
 policy:
+{{- if include "detent.pulls" . }}
+{{- $bundle := .Values.policy.bundle }}
+  bundle: {{ printf "%s/%s" (trimSuffix "/" $bundle.url) (trimPrefix "/" $bundle.resource) | quote }}
+  verify: {keyid: {{ $bundle.keyid | quote }}, key: /etc/detent/bundle.pem}
+  pull:
+    every: {{ $bundle.every }}
+{{- if $bundle.tokenSecret }}
+    token: {file: /run/bundle/token}
+{{- end }}
+{{- if $bundle.caSecret }}
+    ca_file: /run/bundle-ca/ca.crt
+{{- end }}
+  state: /var/lib/detent/policies
+{{- else }}
   bundle: {{ .Values.policy.path }}
+{{- end }}
   engine: {{ .Values.policy.engine }}
 {{- if eq .Values.policy.engine "remote" }}
   remote: {url: "http://127.0.0.1:8181", token: {file: /run/detent/opa/token}}
