@@ -21,7 +21,6 @@ from typing import Any
 from pydantic_core import to_json
 
 from bench.load import open_loop, quantile
-from proxy.app.build import TOOLS
 from proxy.app.review import reviewer, suite_inputs
 from proxy.app.wasm import wasm_engine
 from proxy.errors import PolicyUnavailable
@@ -98,7 +97,7 @@ def numbered(directory: Path, number: int) -> Path:
 def allowed(side: Side) -> Iterator[dict[str, Any]]:
     """Yield inputs of the suites that the shipped policies allow."""
     inputs = [one.input for one in suite_inputs(POLICIES, side)]
-    answers = side.answers(find_opa(tools_dir=TOOLS).path, inputs, KNOWN_OBLIGATIONS)
+    answers = side.answers(find_opa().path, inputs, KNOWN_OBLIGATIONS)
     for one, (outcome, _) in zip(inputs, answers, strict=True):
         if outcome.verdict == "allow":
             yield one
@@ -106,7 +105,7 @@ def allowed(side: Side) -> Iterator[dict[str, Any]]:
 
 async def measure(engine: PolicyEngine, rate: float, seconds: float, every_s: float) -> str:
     """Ask and replace for so long; return a row of the table."""
-    with tempfile.TemporaryDirectory() as held, reviewer(find_opa(tools_dir=TOOLS).path) as made:
+    with tempfile.TemporaryDirectory() as held, reviewer(find_opa().path) as made:
         count = int(seconds / every_s)
         sides = [made.side(numbered(Path(held), number)) for number in range(count + 1)]
         bodies = [to_json({"input": one}) for one in itertools.islice(allowed(sides[0]), ALLOWED)]
@@ -145,7 +144,7 @@ async def main(rows: list[str], seconds: float, every_s: float) -> None:
     lines = [f"| {' | '.join(names)} |", "|---" * len(names) + "|"]
     for row in rows:
         name, _, rate = row.partition(":")
-        engine = ENGINES[name](find_opa(tools_dir=TOOLS).path)
+        engine = ENGINES[name](find_opa().path)
         lines.append(f"| {name} | {await measure(engine, float(rate), seconds, every_s)} |")
     load = " ".join(f"{one:.1f}" for one in os.getloadavg())
     RESULTS.write_text(

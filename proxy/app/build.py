@@ -41,7 +41,6 @@ from proxy.upstream.http import HttpUpstream
 from proxy.upstream.mcp_http import McpHttp
 from proxy.upstream.mcp_stdio import McpStdio
 
-TOOLS = Path(__file__).parents[2] / ".tools" / "bin"
 ALERT_TIMEOUT_S = 5.0
 MCP_CONNECTIONS = 512  # calls, and up to 256 streams that are listened to
 
@@ -62,7 +61,7 @@ class Builder:
     @cached_property
     def opa(self) -> Path:
         """The OPA that checks bundles, and evaluates them when it is managed."""
-        return find_opa(self.settings.policy.opa, TOOLS).path
+        return find_opa(self.settings.policy.opa).path
 
     def store(self) -> Store:
         """Return the ledger."""

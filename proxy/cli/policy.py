@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from proxy.app.build import TOOLS
 from proxy.app.policies import check_policies
 from proxy.cli.options import json_option
 from proxy.cli.policy_boundaries import boundaries_command
@@ -72,7 +71,7 @@ def test(
     as_json: bool,
 ) -> None:
     """Run the Rego tests and the suites of BUNDLE, a directory; every rule must be whole."""
-    report = asyncio.run(check_policies(bundle, find_opa(tools_dir=TOOLS).path))
+    report = asyncio.run(check_policies(bundle, find_opa().path))
     write_reports(report, coverage, junit_file, sarif_file)
     if table and not as_json:
         print_cases(report.results)

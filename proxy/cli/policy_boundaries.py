@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from proxy.app.boundaries import boundaries_of
-from proxy.app.build import TOOLS
 from proxy.cli.options import json_option
 from proxy.cli.tables import print_table
 from proxy.pdp.find_opa import find_opa
@@ -22,7 +21,7 @@ def boundaries_command(bundle: Path, as_json: bool) -> None:
 
     The same bundle gives the same inputs. `detent policy diff --corpus` reads what --json prints.
     """
-    made = boundaries_of(bundle, find_opa(tools_dir=TOOLS).path)
+    made = boundaries_of(bundle, find_opa().path)
     if as_json:
         click.echo(json.dumps([asdict(one) for one in made], sort_keys=True))
         return

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from proxy.app.build import TOOLS
 from proxy.cli.options import json_option
 from proxy.pdp.commit import commit_time
 from proxy.pdp.delivery.building import build, read_manifest
@@ -39,7 +38,7 @@ def build_command(bundle: Path, output: Path, number: int | None, as_json: bool)
     number = number or commit_time(bundle)
     if not number:
         raise click.UsageError(NO_NUMBER)
-    packed = build(bundle, find_opa(tools_dir=TOOLS).path, number)
+    packed = build(bundle, find_opa().path, number)
     write_whole(output, packed)
     built = read_manifest(unpack_files(packed))
     told = {

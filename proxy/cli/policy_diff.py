@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from proxy.app.boundaries import boundaries_between
-from proxy.app.build import TOOLS
 from proxy.app.review import inputs_of_file, reviewer, suite_inputs
 from proxy.cli.policy_review import Output, review_options
 from proxy.pdp.find_opa import find_opa
@@ -40,7 +39,7 @@ def diff_command(before: Path, after: Path, corpora: tuple[str, ...], output: Ou
     Suites are those of BEFORE; an input was made under BEFORE unless it has a manifest of its own.
     Exit code 0 within the budget, 1 over it, 2 when the policies are broken.
     """
-    with reviewer(find_opa(tools_dir=TOOLS).path) as reviewing:
+    with reviewer(find_opa().path) as reviewing:
         sides = reviewing.side(before), reviewing.side(after)
         asked = chain.from_iterable(_questions(name, (before, after), sides[0]) for name in corpora)
         output.tell(reviewing.compare(*sides, asked))
@@ -51,7 +50,7 @@ def _questions(corpus: str, directories: tuple[Path, Path], side: Side) -> Itera
     if corpus == SUITES:
         return of_inputs(suite_inputs(directories[0], side))
     if corpus == BOUNDARIES:
-        return of_inputs(boundaries_between(*directories, find_opa(tools_dir=TOOLS).path))
+        return of_inputs(boundaries_between(*directories, find_opa().path))
     place = Path(corpus)
     if place.is_dir() or place.name.endswith(SUFFIXES):
         return (replace(one, recorded=None) for one in of_log(read_log(place)))

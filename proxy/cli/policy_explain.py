@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 
-from proxy.app.build import TOOLS
 from proxy.app.review import explained, found_in, reviewer
 from proxy.cli.options import json_option
 from proxy.cli.policy_review import plain
@@ -33,7 +32,7 @@ def explain_command(decision_id: str, log: Path, bundle: Path, as_json: bool) ->
     Exit code 0, or 2 when the log has no such decision or the policies are broken.
     """
     record = found_in(log, decision_id)
-    with reviewer(find_opa(tools_dir=TOOLS).path) as reviewing:
+    with reviewer(find_opa().path) as reviewing:
         explanation = explained(record, reviewing.side(bundle), reviewing.opa)
     click.echo(json.dumps(asdict(explanation)) if as_json else _text(explanation))
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import click
 
-from proxy.app.build import TOOLS
 from proxy.cli.options import json_option
 from proxy.pdp.find_opa import find_opa
 from proxy.pdp.findings.sarif import sarif
@@ -32,7 +31,7 @@ def lint_command(bundle: Path, sarif_file: Path | None, as_json: bool) -> None:
 
     Exits with 1 when something is found. `# lint: <rule>: <why>` above a line excepts it.
     """
-    findings = lint(bundle, find_opa(tools_dir=TOOLS).path, KNOWN_OBLIGATIONS)
+    findings = lint(bundle, find_opa().path, KNOWN_OBLIGATIONS)
     if sarif_file is not None:
         sarif_file.write_text(sarif(findings, ABOUT, importlib.metadata.version("detent")) + "\n")
     if as_json:

@@ -4,7 +4,6 @@ from pathlib import Path
 
 import click
 
-from proxy.app.build import TOOLS
 from proxy.app.review import reviewer
 from proxy.cli.policy_review import Output, review_options
 from proxy.pdp.find_opa import find_opa
@@ -23,6 +22,6 @@ def replay_command(log: Path, candidate: Path, baseline: Path | None, output: Ou
     With --baseline both are asked, and what the baseline no longer decides as recorded is told
     apart. Exit code 0 within the budget, 1 over it, 2 when the policies are broken.
     """
-    with reviewer(find_opa(tools_dir=TOOLS).path) as reviewing:
+    with reviewer(find_opa().path) as reviewing:
         before = reviewing.side(baseline) if baseline else None
         output.tell(reviewing.replay(log, before, reviewing.side(candidate)))

@@ -9,7 +9,6 @@ import click
 
 from credentials.base import BrokerMisconfigured
 from credentials.private_file import read_private
-from proxy.app.build import TOOLS
 from proxy.cli.options import json_option
 from proxy.cli.policy_build import as_lines, write_whole
 from proxy.errors import PolicyInvalid
@@ -56,7 +55,7 @@ def verify_command(archive: Path, key: Path, keyid: str, scope: str, as_json: bo
     """Verify ARCHIVE with a public key (PEM), as a gateway does. Exit code 1 when it is refused."""
     trusted = trust(keyid, key.read_bytes(), scope)
     try:
-        delivered = open_bundle(_read(archive), trusted, find_opa(tools_dir=TOOLS).path)
+        delivered = open_bundle(_read(archive), trusted, find_opa().path)
     except PolicyInvalid as error:
         click.echo(f"refused: {error}", err=True)
         sys.exit(REFUSED)

@@ -15,7 +15,6 @@ import uvloop
 
 from proxy.app.assemble import Assembled, assemble
 from proxy.app.attached import AttachedPolicy, gateway_of
-from proxy.app.build import TOOLS
 from proxy.app.delivered import delivered_of, follow
 from proxy.app.gateway import Gateway
 from proxy.app.secrets import Secrets
@@ -85,7 +84,7 @@ async def _serve_attached(settings: Settings, masker: Masker) -> None:
 async def _serve_delivered(settings: Settings, masker: Masker, place: Place | None) -> None:
     """Serve under a signed policy, following it."""
     secrets = Secrets(settings, os.environ, lambda _place, value: masker.add(value))
-    policy = delivered_of(settings, secrets, find_opa(settings.policy.opa, TOOLS).path)
+    policy = delivered_of(settings, secrets, find_opa(settings.policy.opa).path)
     async with contextlib.AsyncExitStack() as exits:
         exits.push_async_callback(policy.close)
         await policy.first()
