@@ -1,79 +1,27 @@
-"""`detent policy test`: Rego tests with coverage, then the YAML suites, on a real OPA."""
-
-import asyncio
-import sys
-from pathlib import Path
+"""`detent policy`: everything that is done with policies, each command in a file of its own."""
 
 import click
 
-from proxy.app.policies import check_policies
-from proxy.cli.options import json_option
-from proxy.cli.policy_boundaries import boundaries_command
-from proxy.cli.policy_build import build_command
-from proxy.cli.policy_diff import diff_command
-from proxy.cli.policy_explain import explain_command
-from proxy.cli.policy_init import init_command
-from proxy.cli.policy_lint import lint_command, sarif_option
-from proxy.cli.policy_live import (
-    promote_command,
-    reload_command,
-    rollback_command,
-    status_command,
-)
-from proxy.cli.policy_replay import replay_command
-from proxy.cli.policy_report import print_cases, text, write_reports
-from proxy.cli.policy_sign import sign_command, verify_command
-from proxy.pdp.find_opa import find_opa
+from proxy.cli.group import LoadedWhenUsed
+
+COMMANDS: dict[str, str] = {
+    "boundaries": "proxy.cli.policy_boundaries:boundaries_command",
+    "build": "proxy.cli.policy_build:build_command",
+    "diff": "proxy.cli.policy_diff:diff_command",
+    "explain": "proxy.cli.policy_explain:explain_command",
+    "init": "proxy.cli.policy_init:init_command",
+    "lint": "proxy.cli.policy_lint:lint_command",
+    "promote": "proxy.cli.policy_live:promote_command",
+    "reload": "proxy.cli.policy_live:reload_command",
+    "replay": "proxy.cli.policy_replay:replay_command",
+    "rollback": "proxy.cli.policy_live:rollback_command",
+    "sign": "proxy.cli.policy_sign:sign_command",
+    "status": "proxy.cli.policy_live:status_command",
+    "test": "proxy.cli.policy_suites:test_command",
+    "verify": "proxy.cli.policy_sign:verify_command",
+}
 
 
-@click.group()
+@click.group(cls=LoadedWhenUsed, table=COMMANDS)
 def policy() -> None:
     """Work on policies."""
-
-
-policy.add_command(boundaries_command)
-policy.add_command(init_command)
-policy.add_command(lint_command)
-for command in (
-    build_command,
-    promote_command,
-    reload_command,
-    rollback_command,
-    sign_command,
-    status_command,
-    verify_command,
-):
-    policy.add_command(command)
-policy.add_command(diff_command)
-policy.add_command(explain_command)
-policy.add_command(replay_command)
-
-
-@policy.command()
-@click.argument("bundle", type=click.Path(path_type=Path, exists=True, file_okay=False))
-@click.option("--coverage", default=95.0, show_default=True, help="Lowest coverage, in percent.")
-@click.option("--table", is_flag=True, help="Print every case of the suites as a table.")
-@click.option(
-    "--junit",
-    "junit_file",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="Also write every test and case as JUnit XML into this file.",
-)
-@sarif_option
-@json_option
-def test(
-    *,
-    bundle: Path,
-    coverage: float,
-    table: bool,
-    junit_file: Path | None,
-    sarif_file: Path | None,
-    as_json: bool,
-) -> None:
-    """Run the Rego tests and the suites of BUNDLE, a directory; every rule must be whole."""
-    report = asyncio.run(check_policies(bundle, find_opa().path))
-    write_reports(report, coverage, junit_file, sarif_file)
-    if table and not as_json:
-        print_cases(report.results)
-    click.echo(report.to_json() if as_json else text(report, coverage))
-    sys.exit(0 if report.is_good(coverage) else 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from proxy.cli.policy import policy
+from tests.harness.commands import options_of
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/how-to/check-policies-in-a-repository.md").read_text()
@@ -23,7 +23,7 @@ def test_the_page_shows_the_three_questions() -> None:
 def test_commands_take_the_options_of_the_page(line: str) -> None:
     """By the names they have there."""
     name, *words = shlex.split(line)
-    known = {option for one in policy.commands[name].params for option in one.opts}
+    known = options_of("policy", name)
     assert {word for word in words if word.startswith("--")} <= known
 
 

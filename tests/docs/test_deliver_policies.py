@@ -6,12 +6,12 @@ from pathlib import Path
 import yaml
 
 from proxy.app.shadowing import Candidate
-from proxy.cli.policy import policy
 from proxy.config import Settings
 from proxy.ingress.operator_access import Role
 from proxy.observability.metrics import SHADOWED, Metrics
 from proxy.pdp.delivery.packing import MAX_PACKED_BYTES
 from proxy.pdp.delivery.shadow import Compared
+from tests.harness.commands import options_of
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs/how-to/deliver-policies.md").read_text()
@@ -35,7 +35,7 @@ def test_the_commands_of_the_page_exist() -> None:
         name for name, _ in used
     }
     for name, rest in used:
-        known = {option for one in policy.commands[name].params for option in one.opts}
+        known = options_of("policy", name)
         assert set(re.findall(r"(?:^| )(--?\w+)", rest)) <= known
 
 
