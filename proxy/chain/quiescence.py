@@ -12,6 +12,7 @@ from proxy.model.tool import Recovery
 
 BOUND_S = 30.0  # R: by then a step is settled or stuck, unless it is quiet later than that
 LAST_TRIES_S = 10.0  # after it is quiet
+LEAST_TRIES = 3  # however long nobody was there to try
 
 
 def quiet_at(step: OpenStep) -> datetime:
@@ -23,7 +24,7 @@ def quiet_at(step: OpenStep) -> datetime:
 
 
 def stuck_at(step: OpenStep) -> datetime:
-    """Return when recovery gives up."""
+    """Return when recovery gives up, once it has tried LEAST_TRIES times."""
     return max(
         step.since + timedelta(seconds=BOUND_S), quiet_at(step) + timedelta(seconds=LAST_TRIES_S)
     )

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from proxy.chain.guarded import Credentials, Found, GuardedCall, Told
-from proxy.chain.quiescence import quiet_at, stuck_at, was_never_sent
+from proxy.chain.quiescence import LEAST_TRIES, quiet_at, stuck_at, was_never_sent
 from proxy.errors import StoreError
 from proxy.model.ledger import IntentState, StepRow
 from proxy.model.recovery import OpenStep, Resolution, Take
@@ -175,7 +175,8 @@ class RecoveryTask:
             return
         state = _STATES.get(told.found)
         now = self._clock()
-        if state is None and (told.found is Found.REFUSED or now >= stuck_at(step)):
+        is_over = now >= stuck_at(step) and step.tries + 1 >= LEAST_TRIES
+        if state is None and (told.found is Found.REFUSED or is_over):
             state = IntentState.STUCK
         if state is not None:
             if step.row.intent.recovery is Recovery.IDEMPOTENCY_KEY and state in _ANSWERED:
@@ -183,7 +184,10 @@ class RecoveryTask:
             await self._resolve(step, state, told)
             return
         pause_s = WAIT_S if told.found is Found.NOT_NOW else AGAIN_S * 2.0 ** min(step.tries, 4)
-        await self._later(step, min(now + timedelta(seconds=pause_s), stuck_at(step)), tried=False)
+        until = now + timedelta(seconds=pause_s)
+        if now < stuck_at(step) < until:
+            until = stuck_at(step)
+        await self._later(step, until, tried=False)
 
     async def _later(self, step: OpenStep, until: datetime, *, tried: bool) -> None:
         await self._store.postpone(step.id, self._terms.by, until, tried=tried)

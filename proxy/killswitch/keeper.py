@@ -11,7 +11,7 @@ import contextlib
 import logging
 from typing import Protocol
 
-from proxy.errors import StoreError
+from proxy.errors import StoreError, StoreUnavailable
 from proxy.killswitch.lease import KillLease
 from proxy.killswitch.relay import Relay
 from proxy.killswitch.switch import KillSwitch
@@ -20,6 +20,7 @@ from proxy.model.lease import Grant, Renewal
 log = logging.getLogger(__name__)
 
 LOOK_AGAIN_S = 0.005
+FIRST_TRIES = 5
 
 
 class Authority(Protocol):
@@ -65,18 +66,31 @@ class LeaseKeeper:
 
     async def start(self) -> None:
         """Get the first lease and keep it. Raises StoreUnavailable."""
-        await self._renew()
+        await self._first_lease()
         self._acked = self._obeyed()
         self._keeping = asyncio.create_task(self._keep())
 
+    async def _first_lease(self) -> None:
+        """Ask again when the answer took longer than a lease lasts: the machine is busy."""
+        for _ in range(FIRST_TRIES):
+            with contextlib.suppress(TimeoutError):
+                await self._renew()
+                return
+        raise StoreUnavailable("the ledger granted no kill lease in time")
+
     async def stop(self) -> None:
-        """Give the lease up; nothing of this process starts any more."""
+        """Give the lease up; nothing of this process starts any more.
+
+        Who holds a lease of ours may still start calls: then nobody is told that we have left, and
+        kills are waited for until our last lease has run out, as theirs have by then.
+        """
         await self._end()
         self._lease.give_up()
         with contextlib.suppress(StoreError, TimeoutError):
             async with asyncio.timeout(self._lease.terms.duration_s):
                 await self._written(self._kill_switch.threshold.standing())
-                await self._authority.leave(self._lease.holder)
+                if self._relay is None or not self._relay.holding():
+                    await self._authority.leave(self._lease.holder)
 
     async def kept(self) -> None:
         """Wait for ever; raises ExceptionGroup when something unforeseen ended the renewals.
@@ -118,27 +132,28 @@ class LeaseKeeper:
 
     async def _renewed(self) -> None:
         if await self._renew():
+            epoch = self._kill_switch.synced  # before who stands on the threshold is looked at
             looked = self._kill_switch.threshold.standing()
-            self._tasks.create_task(self._acknowledge(looked))
+            self._tasks.create_task(self._acknowledge(epoch, looked))
 
     async def _renew(self) -> bool:
         """Ask, obey, then take the lease: it is never fresher than what is obeyed.
 
-        Return whether there was anything new to obey.
+        Return whether there was anything new to acknowledge: a kill of our own is, too.
         """
+        known = self._kill_switch.synced
         renewal = self._lease.ask(self._kill_switch.synced, self._acked)
         async with asyncio.timeout(self._lease.terms.duration_s):
             grant = await self._authority.renew(renewal)
-        is_new = self._kill_switch.learn(grant.entries)
+        self._kill_switch.learn(grant.entries)
         self._lease.granted(grant)
-        return is_new
+        return self._kill_switch.synced > known
 
-    async def _acknowledge(self, looked: frozenset[str]) -> None:
-        """Say what is obeyed, as soon as those that hold a lease of ours obey it as well.
+    async def _acknowledge(self, epoch: int, looked: frozenset[str]) -> None:
+        """Say that this epoch is obeyed, as soon as those that hold a lease of ours obey it too.
 
         `looked`: the calls that may have looked before it was known.
         """
-        epoch = self._kill_switch.synced
         await self._written(looked)
         while self._acked < epoch:
             if (obeyed := min(epoch, self._obeyed())) > self._acked:

@@ -34,6 +34,10 @@ class OpenSteps(Protocol):
         """Record unknown for open steps under a kill; take those whose credential lives."""
         ...
 
+    async def has_covered(self, covered: Covered) -> bool:
+        """Whether such a credential lives, also of a step that somebody has taken."""
+        ...
+
     async def end_credential(self, step_id: str) -> None:
         """Note that the credential of a step is dead."""
         ...
@@ -93,12 +97,13 @@ class Revoker:
         obeying = (name for name, state in effects.holders.items() if state is HolderState.ACKED)
         until = now + timedelta(seconds=CLAIM_S)
         asked = (entry.epoch, entry.order.scopes, tuple(obeying), self._by, now, until)
-        taken = await self._ledger.take_covered(Covered(*asked))
+        covered = Covered(*asked)
+        taken = await self._ledger.take_covered(covered)
         revoked = [await self._ended(step) for step in taken]
-        if all(revoked):
-            self._tries[entry.epoch] = MAX_TRIES
-        else:
+        if not all(revoked):
             self._tries[entry.epoch] = self._tries.get(entry.epoch, 0) + 1
+        elif not await self._ledger.has_covered(covered):
+            self._tries[entry.epoch] = MAX_TRIES
 
     async def _ended(self, step: OpenStep) -> bool:
         """Revoke what a step was lent; say whether that is confirmed."""

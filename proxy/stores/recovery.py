@@ -58,8 +58,13 @@ class Recoveries(Protocol):
     async def take_covered(self, covered: Covered) -> tuple[OpenStep, ...]:
         """Record the verdict unknown for open steps under a kill that were begun before it.
 
-        Only where there is no verdict yet. Take and return those of them whose credential lives.
+        Only where there is no verdict yet. Take and return those of them whose credential lives,
+        oldest first, at most the limit.
         """
+        ...
+
+    async def has_covered(self, covered: Covered) -> bool:
+        """Whether the credential of such a step lives, taken by somebody or not."""
         ...
 
     async def step(self, step_id: str) -> StepRow | None:

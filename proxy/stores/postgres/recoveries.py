@@ -49,23 +49,28 @@ _RESOLVE = "SELECT resolve($1::jsonb, $2)"
 _END_CREDENTIAL = """
 UPDATE credentials SET state = 'ended' WHERE step = (SELECT seq FROM steps WHERE step_id = $1)
 """
+_UNDER_A_KILL = """
+SELECT seq, step_id, due_at,
+       EXISTS (SELECT 1 FROM credentials WHERE step = steps.seq AND state = 'pending') AS has_lent
+FROM steps
+WHERE state <> 'done' AND state <> 'failed' AND recovered = '' AND epoch < $1
+      AND (state <> 'unknown' OR left_as <> '') AND NOT holder = ANY ($2::text[])
+      AND scopes_of_step(tenant, agent, session_id, server, tool) && $3::text[]
+"""
 # One statement: whoever comes second waits for the rows, and then finds them taken.
-_COVERED = """
-WITH found AS MATERIALIZED (
-    SELECT seq, step_id FROM steps
-    WHERE state <> 'done' AND state <> 'failed' AND recovered = '' AND epoch < $1
-          AND (state <> 'unknown' OR left_as <> '') AND NOT holder = ANY ($2::text[])
-          AND scopes_of_step(tenant, agent, session_id, server, tool) && $3::text[]
-    ORDER BY seq LIMIT $4
-), presumed AS (
+_COVERED = f"""
+WITH found AS MATERIALIZED ({_UNDER_A_KILL}), presumed AS (
     INSERT INTO kill_verdicts (epoch, step_id, verdict) SELECT $1, step_id, 'unknown' FROM found
+    WHERE NOT EXISTS (SELECT 1 FROM kill_verdicts
+                      WHERE kill_verdicts.epoch = $1 AND kill_verdicts.step_id = found.step_id)
     ON CONFLICT DO NOTHING
 )
 UPDATE steps SET taken_by = $5, due_at = $7
-WHERE seq IN (SELECT seq FROM found) AND due_at <= $6
-      AND EXISTS (SELECT 1 FROM credentials WHERE step = steps.seq AND state = 'pending')
+WHERE seq IN (SELECT seq FROM found WHERE has_lent AND due_at <= $6 ORDER BY seq LIMIT $4)
+      AND due_at <= $6
 RETURNING seq
-"""
+"""  # noqa: S608 - a statement of ours is all that is put in
+_HAS_COVERED = f"SELECT EXISTS (SELECT 1 FROM ({_UNDER_A_KILL}) AS found WHERE has_lent)"  # noqa: S608 - the same
 _STEP = "SELECT * FROM intent_rows WHERE step_id = $1"
 _UNSETTLED = """
 SELECT state, count(*) FROM intent_rows WHERE phase <> 'done' AND phase <> 'failed' GROUP BY state
@@ -121,9 +126,13 @@ class RecoveryTables(Tables):
 
     async def take_covered(self, covered: Covered) -> tuple[OpenStep, ...]:
         """See the port."""
-        scopes = [scope_key(scope) for scope in covered.scopes]
-        asked = (covered.epoch, [*covered.spared], scopes, covered.limit, covered.by)
+        asked = (*_under(covered), covered.limit, covered.by)
         return await self._taken(_COVERED, *asked, micros(covered.at), micros(covered.until))
+
+    async def has_covered(self, covered: Covered) -> bool:
+        """See the port."""
+        ((is_left,),) = await self._database.fetch(_HAS_COVERED, *_under(covered))
+        return bool(is_left)
 
     async def step(self, step_id: str) -> StepRow | None:
         """See the port."""
@@ -163,3 +172,7 @@ def _resumption(asked: Resumption) -> str:
             "credential": None if lent is None else credential_values(lent),
         }
     )
+
+
+def _under(covered: Covered) -> tuple[object, ...]:
+    return covered.epoch, [*covered.spared], [scope_key(scope) for scope in covered.scopes]

@@ -45,6 +45,11 @@ class NoRecoveries:
         del covered
         return ()
 
+    async def has_covered(self, covered: Covered) -> bool:
+        """Leave all to the gateway."""
+        del covered
+        return False
+
     async def step(self, step_id: str) -> StepRow | None:
         """Refuse: steps are told at the gateway."""
         raise _elsewhere(step_id)

@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from proxy.model.kill import KillVerdict
 from proxy.model.ledger import IntentState, ReserveStatus, StepRow
@@ -66,22 +67,23 @@ WHERE step_id = :step AND state = 'unknown'
 RETURNING holds
 """
 _COVERED = """
-SELECT seq, step_id FROM steps
+SELECT seq, step_id, due_at,
+       EXISTS (SELECT 1 FROM credentials WHERE step = steps.seq AND state = 'pending') AS has_lent
+FROM steps
 WHERE state <> 'done' AND state <> 'failed' AND recovered = '' AND epoch < :epoch
       AND (state <> 'unknown' OR left_as <> '')
       AND holder NOT IN (SELECT value FROM json_each(:spared))
       AND EXISTS (SELECT 1 FROM json_each(:scopes) WHERE value IN
                   ('global:', 'tenant:' || tenant, 'agent:' || tenant || '/' || agent,
                    'session:' || session_id, 'tool:' || server || '/' || tool))
-ORDER BY +seq LIMIT :limit
+ORDER BY +seq
 """
 _PRESUME = """
 INSERT INTO kill_verdicts (epoch, step_id, verdict) VALUES (?, ?, ?) ON CONFLICT DO NOTHING
 """
 _TAKE_LENT = """
 UPDATE steps SET taken_by = :by, due_at = :until
-WHERE seq IN (SELECT value FROM json_each(:found)) AND due_at <= :at
-      AND EXISTS (SELECT 1 FROM credentials WHERE step = steps.seq AND state = 'pending')
+WHERE seq IN (SELECT value FROM json_each(:found))
 RETURNING seq
 """
 _STEP = "SELECT * FROM intent_rows WHERE step_id = ?"
@@ -150,6 +152,10 @@ class RecoveryTables(Tables):
     async def take_covered(self, covered: Covered) -> tuple[OpenStep, ...]:
         """See the port."""
         return await self._database.write(partial(_take_covered, covered=covered))
+
+    async def has_covered(self, covered: Covered) -> bool:
+        """See the port."""
+        return self._database.read(partial(_has_covered, covered=covered))
 
     async def step(self, step_id: str) -> StepRow | None:
         """See the port."""
@@ -235,22 +241,30 @@ def _resolve(connection: sqlite3.Connection, resolution: Resolution) -> bool:
 
 
 def _take_covered(connection: sqlite3.Connection, covered: Covered) -> tuple[OpenStep, ...]:
+    found = _covered(connection, covered)
+    verdicts = [(covered.epoch, step_id, KillVerdict.UNKNOWN) for _, step_id, _, _ in found]
+    connection.executemany(_PRESUME, verdicts)
+    at = micros(covered.at)
+    due = [seq for seq, _, due_at, has_lent in found if has_lent and due_at <= at]
+    taking = {
+        "by": covered.by,
+        "until": micros(covered.until),
+        "found": json.dumps(due[: covered.limit]),
+    }
+    return _taken(connection, _TAKE_LENT, taking)
+
+
+def _has_covered(connection: sqlite3.Connection, covered: Covered) -> bool:
+    return any(has_lent for *_, has_lent in _covered(connection, covered))
+
+
+def _covered(connection: sqlite3.Connection, covered: Covered) -> list[tuple[Any, ...]]:
     asked = {
         "epoch": covered.epoch,
         "spared": json.dumps([*covered.spared]),
         "scopes": scope_keys(covered.scopes),
-        "limit": covered.limit,
     }
-    found = connection.execute(_COVERED, asked).fetchall()
-    verdicts = [(covered.epoch, step_id, KillVerdict.UNKNOWN) for _, step_id in found]
-    connection.executemany(_PRESUME, verdicts)
-    taking = {
-        "by": covered.by,
-        "at": micros(covered.at),
-        "until": micros(covered.until),
-        "found": json.dumps([seq for seq, _ in found]),
-    }
-    return _taken(connection, _TAKE_LENT, taking)
+    return connection.execute(_COVERED, asked).fetchall()
 
 
 def _step(connection: sqlite3.Connection, step_id: str) -> StepRow | None:

@@ -38,6 +38,26 @@ async def test_open_steps_under_a_kill_are_presumed_unknown(store: Store, opened
     assert (await store.kill_verdicts(7))["s1"] is KillVerdict.DONE
 
 
+async def test_however_many_there_are_each_is_taken(store: Store, opened: Session) -> None:
+    """The limit is of one look; what needs nothing does not stand in the way of what does."""
+    for number in range(6):
+        call = Call(f"s{number}", risk=1, credential=number > 2)
+        await store.reserve(call.reservation())
+    few = replace(covered(), limit=2)
+    found = [step.id for _ in range(3) for step in await store.take_covered(few)]
+    assert found == ["s3", "s4", "s5"]
+    assert len(await store.kill_verdicts(7)) == 6
+
+
+async def test_a_credential_is_left_until_it_is_dead(store: Store, opened: Session) -> None:
+    """Also while somebody has taken its step."""
+    await store.reserve(Call(credential=True).reservation())
+    await store.take_covered(covered(by="other"))
+    assert await store.has_covered(covered())
+    await store.end_credential("stp1")
+    assert not await store.has_covered(covered())
+
+
 async def test_holders_that_obey_a_kill_speak_for_themselves(store: Store, opened: Session) -> None:
     """Neither are steps of others, nor those begun after it."""
     call = Call(credential=True).reservation()

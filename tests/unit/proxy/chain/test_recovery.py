@@ -72,6 +72,16 @@ async def test_a_tool_that_does_not_tell_is_asked_until_the_bound(
     assert await bench.look(31.0) is STUCK
 
 
+async def test_time_that_nobody_tried_in_gives_nothing_up(bench: Bench) -> None:
+    """After a long outage the tool, too, may need a moment."""
+    await bench.left(PROBE)
+    bench.tool.told = Told(Found.SILENT, "because")
+    assert await bench.look(100.0) is UNKNOWN
+    assert await bench.look(101.0) is UNKNOWN
+    assert await bench.look(103.0) is STUCK
+    assert len(bench.tool.asked) == 3
+
+
 async def test_a_step_that_somebody_else_has_is_left_to_them(bench: Bench) -> None:
     """Until what we took it for is over."""
     await bench.left(KEY)

@@ -124,6 +124,60 @@ async def test_no_first_lease_no_start(
         await LeaseKeeper(lease, switch, authority).start()
 
 
+async def test_an_answer_that_comes_late_is_asked_for_again(
+    lease: KillLease, switch: KillSwitch, authority: Log
+) -> None:
+    """A start on a busy machine takes longer; one that never hears anything ends."""
+    authority.silent = True
+    keeper = LeaseKeeper(lease, switch, authority)
+    starting = asyncio.create_task(keeper.start())
+    await until(lambda: len(authority.asked) > 1)
+    authority.silent = False
+    await starting
+    await keeper.stop()
+    authority.silent = True
+    with pytest.raises(StoreUnavailable, match="no kill lease in time"):
+        await LeaseKeeper(KillLease(TERMS), switch, authority).start()
+
+
+@pytest.mark.usefixtures("keeper")
+async def test_a_kill_of_our_own_is_acknowledged(
+    switch: KillSwitch, kill_log: Any, authority: Log
+) -> None:
+    """Others wait for every holder, and we are one."""
+    await switch.kill((GLOBAL,), "oncall", "drill")
+    authority.entries = kill_log.entries
+    await until(lambda: authority.acked == [1])
+
+
+async def test_only_what_was_known_when_it_looked_is_acknowledged(
+    keeper: LeaseKeeper, switch: KillSwitch, authority: Log
+) -> None:
+    """A call that looked before the next kill may still start, and its kill is not obeyed yet."""
+    authority.kill(push=False)
+    renewing = asyncio.create_task(keeper._renewed())
+    while not switch.covers((GLOBAL,)):
+        await asyncio.sleep(0)
+    switch.threshold.enter("stp_1")
+    authority.kill(push=False)
+    switch.learn(authority.entries)
+    await until(lambda: authority.acked)
+    assert authority.acked == [1]
+    await renewing
+
+
+async def test_who_granted_leases_leaves_without_a_word(
+    lease: KillLease, switch: KillSwitch, authority: Log
+) -> None:
+    """Their holders may start calls until ours has run out, so a kill has to wait for it."""
+    relay = Relay(lease)
+    keeper = LeaseKeeper(lease, switch, authority, relay)
+    await keeper.start()
+    relay.grant((("side", Renewal("side", "n", 0, 0)),))
+    await keeper.stop()
+    assert authority.gone == []
+
+
 async def test_a_relay_acknowledges_after_its_holders(
     lease: KillLease, switch: KillSwitch, authority: Log
 ) -> None:

@@ -39,12 +39,17 @@ class Ledger:
         self.asked: list[Covered] = []
         self.ended: list[str] = []
         self.fails = False
+        self.hidden: set[str] = set()
 
     async def take_covered(self, covered: Covered) -> tuple[OpenStep, ...]:
         if self.fails:
             raise StoreUnavailable("gone")
         self.asked.append(covered)
-        return tuple(self.steps)
+        return tuple(step for step in self.steps if step.id not in self.hidden)
+
+    async def has_covered(self, covered: Covered) -> bool:
+        del covered
+        return any(step.lent and step.id not in self.ended for step in self.steps)
 
     async def end_credential(self, step_id: str) -> None:
         self.ended.append(step_id)
@@ -104,6 +109,17 @@ async def test_what_a_silent_holder_was_lent_is_revoked_once(bench: Bench) -> No
         asked.at + timedelta(seconds=10),
     )
     assert (bench.revoked, bench.ledger.ended) == ([("jwt", "lease-s1")], ["s1"])
+
+
+async def test_it_looks_until_none_is_left(bench: Bench) -> None:
+    """What others have taken may come back, and one look does not take all."""
+    first, second = open_step("s1"), open_step("s2")
+    bench.ledger.steps, bench.ledger.hidden = [first, second], {"s2"}
+    await bench.look(2)
+    bench.ledger.steps, bench.ledger.hidden = [second], set()
+    await bench.look(3)
+    await bench.look(4)
+    assert (bench.ledger.ended, len(bench.ledger.asked)) == (["s1", "s2"], 2)
 
 
 async def test_a_broker_that_does_not_confirm_is_asked_again(

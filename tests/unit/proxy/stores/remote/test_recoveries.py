@@ -17,6 +17,7 @@ async def test_nothing_is_ever_found() -> None:
     assert await store.abandoned_to_unknown(NOW, 1.0) == ()
     assert await store.take_unsettled(Take("me", NOW, NOW, 1.0)) == ()
     assert await store.take_covered(Covered(1, (GLOBAL,), (), "me", NOW, NOW)) == ()
+    assert not await store.has_covered(Covered(1, (GLOBAL,), (), "me", NOW, NOW))
     assert await store.unsettled() == {}
 
 
