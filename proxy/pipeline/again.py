@@ -149,12 +149,17 @@ class GuardedCalls:
         return manifest.probe if self._on.reaches(intent) else "out-of-reach"
 
     async def _caller(self, intent: Intent) -> Caller | None:
-        """Return whose call it was: as the settings have the agent now, or as it had signed in."""
+        """Return whose call it was: as the settings have the agent now, or as it had signed in.
+
+        What a sidecar says of the roles of an agent is good for its own tools only, not for a call
+        that this process sends with its own credentials.
+        """
         session = await self._on.store.session(intent.session_id)
         if session is None or not session.is_open_at(datetime.now(UTC)):
             return None
         principal = self._on.stages.authenticate.owner(session)
-        if principal is None and self._on.trusts_issuers:
+        is_of_a_sidecar = "/" in intent.holder
+        if principal is None and self._on.trusts_issuers and not is_of_a_sidecar:
             principal = Principal(intent.tenant, intent.agent, intent.roles, intent.mode)
         return Caller(principal, session) if principal else None
 

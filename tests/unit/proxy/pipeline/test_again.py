@@ -162,6 +162,17 @@ async def test_an_agent_that_signed_in_elsewhere_has_the_roles_it_had(house: Hou
     assert house.engine.inputs[-1]["subject"]["roles"] == ["maintainer"]
 
 
+async def test_the_roles_that_a_sidecar_wrote_down_are_not_believed(house: House) -> None:
+    """It could have named any, and here the call would go out with our credentials."""
+    step = await left(house)
+    intent = replace(step.row.intent, holder="pod/hld_1", roles=("admin",))
+    step = replace(step, row=replace(step.row, intent=intent))
+    house.stages.authenticate._by_name.clear()
+    found = await guarded(house, trusts_issuers=True).again(step, "me")
+    assert found.found is Found.REFUSED
+    assert len(house.tool.calls) == 1
+
+
 async def test_a_kill_on_the_way_down_cuts_an_attempt(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:
