@@ -9,6 +9,7 @@ DetentError
 │   ├── StoreInUse         another process has the ledger
 │   ├── SchemaNewer        the ledger was written by a newer Detent
 │   └── StoreUnavailable   a write did not become durable
+│       └── StoreRejected  nor would it, however often it were tried
 ├── BadRequest             framing or JSON that is refused before it is a call
 ├── Refused                a call that must not go on, with its reasons
 ├── UpstreamError
@@ -62,6 +63,10 @@ class SchemaNewer(StoreError):
 
 class StoreUnavailable(StoreError):
     """A write did not become durable."""
+
+
+class StoreRejected(StoreUnavailable):
+    """A write that would not be taken however often it were tried."""
 
 
 class BadRequest(DetentError):

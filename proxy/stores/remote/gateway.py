@@ -6,10 +6,22 @@ from http import HTTPStatus
 from typing import Any
 
 from proxy.egress.client import EgressClient, EgressRequest, EgressResponse
-from proxy.errors import OutcomeUnknown, Refused, StoreUnavailable, UpstreamFailed
+from proxy.errors import (
+    OutcomeUnknown,
+    Refused,
+    StoreRejected,
+    StoreUnavailable,
+    UpstreamFailed,
+)
 
 DEADLINE_S = 2.0
 JSON_TYPE = {"Content-Type": "application/json"}
+_FOR_GOOD = (
+    HTTPStatus.BAD_REQUEST,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    HTTPStatus.UNPROCESSABLE_ENTITY,
+)
 
 
 class Gateway:
@@ -63,13 +75,17 @@ class Gateway:
 
 
 def answered(status: int, body: bytes) -> bytes:
-    """Return the body of a 200; raise what any other answer means."""
+    """Return the body of a 200; raise what any other answer means.
+
+    Raises Refused, StoreUnavailable, and StoreRejected for what is wrong in itself.
+    """
     if status == HTTPStatus.OK:
         return body
     code = _code(body)
     if code in ("agent-locked", "too-many-sessions"):
         raise Refused.because(code)
-    raise StoreUnavailable(f"The gateway refused: {status} {code}.")
+    kind = StoreRejected if status in _FOR_GOOD else StoreUnavailable
+    raise kind(f"The gateway refused: {status} {code}.")
 
 
 def _code(body: bytes) -> str:

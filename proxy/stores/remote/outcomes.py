@@ -11,7 +11,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from proxy.errors import StoreUnavailable
+from proxy.errors import StoreRejected, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Outcomes:
             if len(self._waiting) >= MAX_WAITING:
                 raise StoreUnavailable("Too many outcomes wait for the gateway.")
             try:
-                await asyncio.to_thread(self._append, line)
+                await asyncio.to_thread(_append, self._path, line)
             except OSError as error:
                 raise StoreUnavailable("The outcome cannot be written down here.") from error
             self._waiting.append(line)
@@ -70,6 +70,9 @@ class Outcomes:
         while self._waiting:
             try:
                 await self._deliver(self._waiting[0])
+            except StoreRejected as error:
+                await self._set_aside(self._waiting[0], error)
+                await self._delivered()
             except StoreUnavailable:
                 await asyncio.sleep(RETRY_S)
             else:
@@ -82,6 +85,13 @@ class Outcomes:
                 await asyncio.to_thread(self._path.unlink, missing_ok=True)
                 log.warning("every outcome is delivered to the gateway")
 
+    async def _set_aside(self, line: bytes, error: StoreRejected) -> None:
+        """Keep what the gateway never takes: it must not stand before all that comes after it."""
+        aside = self._path.with_suffix(".refused")
+        log.critical("an outcome was refused for good and is kept in %s: %s", aside.name, error)
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(_append, aside, line)
+
     def _read(self) -> list[bytes]:
         """Return the lines of the file; cut off a last one without its end: it never counted."""
         try:
@@ -92,11 +102,19 @@ class Outcomes:
             os.truncate(self._path, len(whole) + len(end))
         return whole.split(b"\n") if whole else []
 
-    def _append(self, line: bytes) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        descriptor = os.open(self._path, flags, 0o600)
+
+def _append(path: Path, line: bytes) -> None:
+    """Write a whole line and its end, or nothing. Raises OSError."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        before = os.fstat(descriptor).st_size
         try:
-            os.write(descriptor, line + b"\n")
+            rest = memoryview(line + b"\n")
+            while rest:
+                rest = rest[os.write(descriptor, rest) :]
             os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        except OSError:
+            os.ftruncate(descriptor, before)
+            raise
+    finally:
+        os.close(descriptor)

@@ -4,7 +4,7 @@ import pytest
 
 from proxy.egress.addresses import AddressPolicy
 from proxy.egress.client import EgressClient
-from proxy.errors import Refused, StoreUnavailable
+from proxy.errors import Refused, StoreRejected, StoreUnavailable
 from proxy.stores.remote.gateway import Gateway, answered
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ntrue"
@@ -78,3 +78,11 @@ async def test_a_policy_comes_with_its_revision(
     assert (b'If-None-Match: "sha256:1"' in heard[0]) is bool(known)
     await gateway.close()
     server.close()
+
+
+@pytest.mark.parametrize(("status", "is_for_good"), [(400, True), (422, True), (404, False)])
+def test_what_is_wrong_in_itself_is_told_apart(status: int, *, is_for_good: bool) -> None:
+    """A gateway that is elsewhere, or of another version for a while, may take it later."""
+    with pytest.raises(StoreUnavailable) as refused:
+        answered(status, b'{"code":"malformed"}')
+    assert isinstance(refused.value, StoreRejected) is is_for_good

@@ -1,11 +1,13 @@
 import asyncio
+import errno
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from proxy.errors import StoreUnavailable
+from proxy.errors import StoreRejected, StoreUnavailable
 from proxy.stores.remote import outcomes as module
 from proxy.stores.remote.outcomes import Outcomes
 
@@ -15,11 +17,14 @@ class Receiver:
 
     def __init__(self) -> None:
         self.away = False
+        self.never = b""
         self.got: list[bytes] = []
 
     async def __call__(self, line: bytes) -> None:
         if self.away:
             raise StoreUnavailable("away")
+        if line == self.never:
+            raise StoreRejected("404")
         self.got.append(line)
 
 
@@ -65,6 +70,41 @@ async def test_outcomes_wait_in_order_and_go_when_they_can(
     receiver.away = False
     await until(lambda: receiver.got == [b"[1]", b"[2]"])
     await until(lambda: not (tmp_path / "outcomes.jsonl").exists())
+
+
+async def test_what_is_refused_for_good_is_set_aside(
+    outcomes: Outcomes, receiver: Receiver, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What comes after it is delivered, and somebody can look at it."""
+    receiver.away = True
+    await outcomes.add(b"[1]")
+    await outcomes.add(b"[2]")
+    receiver.never, receiver.away = b"[1]", False
+    await until(lambda: receiver.got == [b"[2]"])
+    assert (tmp_path / "outcomes.refused").read_bytes() == b"[1]\n"
+    assert "refused for good" in caplog.text
+
+
+async def test_a_line_that_does_not_go_in_whole_is_not_there(
+    outcomes: Outcomes, receiver: Receiver, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full disk takes some bytes of it, and the next line stands by itself."""
+    receiver.away = True
+    await outcomes.add(b"[1]")
+    write, left = os.write, [2]
+
+    def full(descriptor: int, data: memoryview) -> int:
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "full")
+        room, left[0] = left[0], 0
+        return write(descriptor, data[:room])
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "write", full)
+        with pytest.raises(StoreUnavailable):
+            await outcomes.add(b"[2]")
+    await outcomes.add(b"[3]")
+    assert (tmp_path / "outcomes.jsonl").read_bytes() == b"[1]\n[3]\n"
 
 
 async def test_another_run_delivers_what_was_left(receiver: Receiver, tmp_path: Path) -> None:
