@@ -7,6 +7,7 @@ for the leases its predecessor may have granted.
 """
 
 import threading
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -29,13 +30,16 @@ class Relay:
 
     A holder's lease counts from its sending, which is earlier than our receipt: ours is the later
     end, and stretched by the drift of the clocks. Holders ask on one thread, and the keeper of our
-    own lease looks from another.
+    own lease looks from another. A sidecar (what stands before the `/` of a name) may have half of
+    all places.
     """
 
     def __init__(self, lease: KillLease, max_holders: int = MAX_HOLDERS) -> None:
         self._lease = lease
         self._max_holders = max_holders
         self._holders: dict[str, _Holder] = {}
+        self._places: Counter[str] = Counter()
+        self._looked = lease.now()
         self._started = lease.now()
         self._lock = threading.Lock()
 
@@ -68,12 +72,20 @@ class Relay:
             known.acked = max(known.acked, acked)
             known.until = max(known.until, until)
             return True
-        if len(self._holders) >= self._max_holders:
+        if not self._has_room(name):
+            if now < self._looked + self.terms.duration_s:
+                return False
             self._forget(now)
-            if len(self._holders) >= self._max_holders:
+            if not self._has_room(name):
                 return False
         self._holders[name] = _Holder(acked, until)
+        self._places[_sidecar(name)] += 1
         return True
+
+    def _has_room(self, name: str) -> bool:
+        share = max(1, self._max_holders // 2)
+        is_free = len(self._holders) < self._max_holders
+        return is_free and self._places[_sidecar(name)] < share
 
     def acknowledged(self, holder: str, epoch: int) -> None:
         """Note that a holder obeys every kill up to this epoch."""
@@ -84,7 +96,8 @@ class Relay:
     def left(self, holder: str) -> None:
         """Forget a holder that has stopped starting calls."""
         with self._lock:
-            self._holders.pop(holder, None)
+            if self._holders.pop(holder, None) is not None:
+                self._places[_sidecar(holder)] -= 1
 
     def holding(self) -> tuple[str, ...]:
         """Return the holders whose lease has not run out."""
@@ -119,3 +132,9 @@ class Relay:
         """Forget who has been gone for long: not at every renewal, of which there are thousands."""
         oldest = now - FORGET_AFTER * self.terms.duration_s
         self._holders = {name: one for name, one in self._holders.items() if one.until > oldest}
+        self._places = Counter(map(_sidecar, self._holders))
+        self._looked = now
+
+
+def _sidecar(name: str) -> str:
+    return name.partition("/")[0]

@@ -111,10 +111,22 @@ def test_holders_are_bounded_and_forgotten(lease: KillLease, clock: Clock) -> No
     relay = Relay(lease, max_holders=1)
     grant(relay, asked("one"))
     grant(relay, asked("one"))
-    assert relay.grant((("two", asked("two")),)) == (0.0, [])
-    clock.now += 11.0
+    for _ in range(2):
+        assert relay.grant((("two", asked("two")),)) == (0.0, [])
+        clock.now += 5.5
     assert grant(relay, asked("two")) == 0.0
     assert relay.terms is TERMS
+
+
+def test_no_sidecar_takes_all_places(lease: KillLease) -> None:
+    """It could make up names for ever; another finds room, and gives it back."""
+    relay = Relay(lease, max_holders=4)
+    grant(relay, asked("one/a"), asked("one/b"))
+    assert relay.grant((("one/c", asked("one/c")),)) == (0.0, [])
+    grant(relay, asked("two/a"))
+    relay.left("one/a")
+    grant(relay, asked("one/c"))
+    assert relay.holding() == ("one/b", "two/a", "one/c")
 
 
 def test_who_has_a_lease_keeps_it_when_there_is_no_room_for_more(lease: KillLease) -> None:
