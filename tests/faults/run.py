@@ -32,6 +32,7 @@ COLUMNS = (
     Column("streams max", "streams_ms", max, 0),
     Column("left open", "open"),
     Column("starts after", "starts"),
+    Column("early", "early"),
     Column("late", "late"),
     Column("flagged", "flagged"),
     Column("fenced", "fenced"),

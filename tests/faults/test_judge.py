@@ -67,3 +67,9 @@ def test_figures_are_those_of_the_last_start() -> None:
     assert (figures["start_ms"], figures["starts"]) == (500.0, 1.0)
     assert (figures["fenced"], figures["refused"]) == (1.0, 1.0)
     assert (figures["effective_ms"], figures["streams_ms"]) == (2_000.0, 3_900.0)
+
+
+def test_a_clock_that_nobody_can_find_out_is_counted_and_no_fault() -> None:
+    """It drifts by more than was agreed on; the bound holds all the same."""
+    found = judge(replace(HELD, arrivals=start(2.06), is_in_model=False))
+    assert (found.problems, found.figures["early"]) == ((), 1.0)

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from tests.faults.judge import STREAMS_S, Seen, judge
@@ -51,7 +51,8 @@ async def trial(fleet: Fleet, row: Row, pace: Pace | None = None) -> Found:
                 epoch = kill.epoch
                 await asyncio.sleep(max(0.0, kill.committed_at + WATCH_S - time.monotonic()))
             await asyncio.sleep(AFTER_S)
-        found = judge(await _seen(fleet, kill, marks, closed), row.bar_s)
+        seen = await _seen(fleet, kill, marks, closed)
+        found = judge(replace(seen, is_in_model=row.is_in_model), row.bar_s)
     finally:
         if epoch:
             await fleet.members[BY].operate("DELETE", f"/killswitch/{epoch}", {"reason": "over"})
