@@ -1,6 +1,7 @@
 """The Rego of a bundle's source, parsed by OPA, with what each name in it stands for."""
 
 import base64
+import itertools
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,11 +10,15 @@ from typing import Any
 
 from proxy.errors import PolicyInvalid
 from proxy.pdp.bundle_files import read_bundle
-from proxy.pdp.lint.nodes import Node, is_ref, line_of, steps_of
+from proxy.pdp.lint.nodes import Node, call_of, is_ref, line_of, steps_of
 from proxy.pdp.opa_command import run_opa
 
 PARSE_TIMEOUT_S = 30.0
 RULES = ("detent", "rules")
+# Names for names for names: more are a circle, which OPA refuses.
+MAX_RENAMED = 16
+# As many steps as `input.context.arguments` has.
+WHOLE = 3
 
 # One path of names; None is a step that is only known when the policy runs.
 Name = tuple[str | None, ...]
@@ -21,14 +26,19 @@ Name = tuple[str | None, ...]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One definition of a rule. `name` is its path in the package, `key` what a set contains."""
+    """One definition of a rule. `name` is its path in the package, `key` what a set contains.
+
+    `parameters` are those of a function; `is_else` tells a branch that stands after another.
+    """
 
     name: str
     key: Node | None
     value: Node | None
     body: Sequence[Node]
+    parameters: Sequence[Node]
     is_default: bool
     is_function: bool
+    is_else: bool
     line: int
 
     @property
@@ -36,6 +46,18 @@ class Rule:
         """Whether the rule is another name for something: one value and no condition."""
         bare = len(self.body) == 1 and self.body[0].get("generated") is True
         return bare and not self.is_function and self.key is None and is_ref(self.value)
+
+    @property
+    def literal(self) -> bool | None:
+        """The value, when it is `true` or `false` as written."""
+        is_boolean = self.value is not None and self.value["type"] == "boolean"
+        return bool(self.value["value"]) if self.value is not None and is_boolean else None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether the rule is only a condition: `true`, of nothing, and in no order."""
+        is_alone = not (self.is_function or self.is_default or self.is_else)
+        return is_alone and self.literal is True and self.key is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +97,59 @@ class Source:
                 return tuple(found)
         return ()
 
+    def is_above(self, name: Name) -> bool:
+        """Whether a path may lead to a rule by a step that is not known, or is a whole package."""
+        return name[:1] == ("data",) and any(
+            all(step in {None, known} for step, known in zip(name[1:], path, strict=False))
+            for path in self._rules
+        )
+
     def name_of(self, module: Module, node: Node, local: Mapping[str, Name]) -> Name:
         """Return what a reference stands for, from `input` or `data` on; () for a variable.
 
         `local` has the variables that are other names for something where the reference stands.
         """
+        name = self._written(module, node, local)
+        for _ in range(MAX_RENAMED):
+            renamed = self._renamed(name)
+            if renamed == name:
+                break
+            name = renamed
+        return name
+
+    def term_name(self, module: Module, term: Node, local: Mapping[str, Name]) -> Name:
+        """Return what a reference or an `object.get` stands for, its default aside."""
+        if is_ref(term):
+            return self.name_of(module, term, local)
+        call = call_of(term)
+        if call is None or call[0] != "object.get":
+            return ()
+        what, path, _ = call[1]
+        name = self.term_name(module, what, local)
+        return (*name, *_steps(path)) if name else ()
+
+    def locals_of(self, module: Module, rule: Rule) -> dict[str, Name]:
+        """Return the variables of a body that are other names for a part of the input."""
+        return self.locals_in(module, rule.body, {})
+
+    def locals_in(
+        self, module: Module, body: Sequence[Node], around: Mapping[str, Name]
+    ) -> dict[str, Name]:
+        """Return the same for any body; `around` has those of the body it stands in."""
+        local = dict(around)
+        for expression in body:
+            call = call_of(expression)
+            if call is None or call[0] not in {"assign", "eq"}:
+                continue
+            variable, value = call[1]
+            name = self.term_name(module, value, local)
+            # An argument with a default is a value, no longer a part of the input.
+            is_part = is_ref(value) or len(name) <= WHOLE or name[WHOLE - 1] == "session"
+            if variable.get("type") == "var" and name[:1] == ("input",) and is_part:
+                local[variable["value"]] = name
+        return local
+
+    def _written(self, module: Module, node: Node, local: Mapping[str, Name]) -> Name:
         head, *rest = steps_of(node)
         steps = tuple(step["value"] if step["type"] == "string" else None for step in rest)
         root = self._root(module, str(head["value"]), local)
@@ -92,28 +162,17 @@ class Source:
             return local[head]
         if head in module.imports:
             return module.imports[head]
-        found = self._rules.get((*module.package, head))
-        if not found:
-            return ()
-        rule = found[0][1]
-        if len(found) == 1 and rule.is_alias and rule.value is not None:
-            return self.name_of(module, rule.value, {})
-        return ("data", *module.package, head)
+        known = (*module.package, head) in self._rules
+        return ("data", *module.package, head) if known else ()
 
-    def locals_of(self, module: Module, rule: Rule) -> dict[str, Name]:
-        """Return the variables of a body that are other names for a part of the input."""
-        local: dict[str, Name] = {}
-        for expression in rule.body:
-            terms = expression.get("terms")
-            if not isinstance(terms, list) or len(terms) != 3:  # noqa: PLR2004 `:=` and its two sides
-                continue
-            operator, variable, value = terms
-            is_set = steps_of(operator)[0]["value"] in {"assign", "eq"}
-            if is_set and variable.get("type") == "var" and is_ref(value):
-                name = self.name_of(module, value, local)
-                if name[:1] == ("input",):
-                    local[variable["value"]] = name
-        return local
+    def _renamed(self, name: Name) -> Name:
+        """Return what a path stands for when a rule it leads through is only another name."""
+        for length in range(2, len(name) + 1 if name[:1] == ("data",) else 0):
+            found = self._rules.get(name[1:length])  # type: ignore[arg-type]  # None is in no key
+            owner, rule = found[0] if found and len(found) == 1 else (None, None)
+            if owner and rule and rule.is_alias and rule.value is not None:
+                return (*self._written(owner, rule.value, {}), *name[length:])
+        return name
 
 
 def parse(directory: Path, opa: Path) -> Source:
@@ -155,18 +214,27 @@ def _import(entry: Node) -> tuple[str, tuple[str, ...]]:
     return entry.get("alias") or path[-1], path
 
 
-def _rules(node: Node) -> Iterator[Rule]:
+def _steps(path: Node) -> Name:
+    """Return the steps that `object.get` goes: one, or a list of them."""
+    steps: list[Node] = path["value"] if path["type"] == "array" else [path]
+    return tuple(step["value"] if step["type"] == "string" else None for step in steps)
+
+
+def _rules(node: Node, *, is_else: bool = False) -> Iterator[Rule]:
     """Yield the rule and, as definitions of their own, its `else` branches."""
     head = node["head"]
-    steps = [str(step["value"]) for step in head["ref"] if step["type"] in {"var", "string"}]
+    first, *rest = head["ref"]
+    fixed = itertools.takewhile(lambda step: step["type"] == "string", rest)
     yield Rule(
-        name=".".join(steps),
+        name=".".join(str(step["value"]) for step in (first, *fixed)),
         key=head.get("key"),
         value=head.get("value"),
         body=node["body"],
         is_default=node.get("default") is True,
+        parameters=head.get("args") or (),
         is_function="args" in head,
+        is_else=is_else,
         line=line_of(head) or line_of(node),
     )
     if "else" in node:
-        yield from _rules(node["else"])
+        yield from _rules(node["else"], is_else=True)

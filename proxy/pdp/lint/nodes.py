@@ -9,7 +9,7 @@ from typing import Any
 
 Node = dict[str, Any]
 
-_MEMBERS = frozenset({"member_2", "member_3"})
+MEMBERS = frozenset({"member_2", "member_3"})
 
 
 def nodes_of(tree: Any) -> Iterator[Node]:
@@ -72,5 +72,5 @@ def domains_in(tree: Any) -> Iterator[tuple[Node, Node]]:
         if "domain" in node:
             yield node["domain"], node
         call = call_of(node)
-        if call is not None and call[0].removeprefix("internal.") in _MEMBERS:
+        if call is not None and call[0].removeprefix("internal.") in MEMBERS:
             yield call[1][-1], node

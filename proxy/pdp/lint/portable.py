@@ -8,13 +8,26 @@ from proxy.errors import PolicyInvalid
 from proxy.pdp.capabilities import CAPABILITIES
 from proxy.pdp.findings.finding import Finding
 from proxy.pdp.lint.modules import Module, Name, Source
-from proxy.pdp.lint.nodes import Node, calls_in, domains_in, is_ref, line_of, nodes_of, steps_of
+from proxy.pdp.lint.nodes import (
+    MEMBERS,
+    Node,
+    calls_in,
+    domains_in,
+    is_ref,
+    line_of,
+    nodes_of,
+    steps_of,
+)
 from proxy.pdp.opa_command import run_opa
 
 BUILTIN = "builtin-not-portable"
 HISTORY = "unbounded-history"
 
 RECENT = ("input", "context", "session", "recent")
+# `neq`, `equal` and `eq` compare, which ends with the shorter list.
+_BOUNDED = frozenset(
+    {"array.slice", "assign", "count", "eq", "equal", "is_array", "is_object", "neq", "object.get"}
+)
 CAPABILITIES_TIMEOUT_S = 30.0
 
 
@@ -66,11 +79,20 @@ def _passes(
     source: Source, module: Module, trees: list[Node | None], local: Mapping[str, Name]
 ) -> Iterator[Node]:
     for domain, node in domains_in(trees):
-        if is_ref(domain) and source.name_of(module, domain, local) == RECENT:
+        if source.term_name(module, domain, local) == RECENT:
             yield node
     for node in nodes_of(trees):
         if is_ref(node) and _is_any_step(source.name_of(module, node, local), node):
             yield node
+    for called, operands, node in calls_in(trees):
+        names = [source.term_name(module, operand, local) for operand in operands]
+        if not _is_bounded(called) and any(name and name == RECENT[: len(name)] for name in names):
+            yield node
+
+
+def _is_bounded(called: str) -> bool:
+    """Whether a call takes no step of a list it is given: it slices, counts, tests, renames it."""
+    return called in _BOUNDED or called.removeprefix("internal.") in MEMBERS
 
 
 def _is_any_step(name: Name, node: Node) -> bool:

@@ -79,6 +79,35 @@ def test_the_definitions_of_a_name_are_found_across_files(parsed: Parsed) -> Non
     assert source.defined(("input", "a")) == ()
 
 
+def test_names_that_go_in_a_circle_have_an_end(parsed: Parsed) -> None:
+    """OPA refuses them, after they are parsed."""
+    assert names(parsed("a if b\n\nb := c\n\nc := b\n"))[0][-1] in {"b", "c"}
+
+
+@pytest.mark.parametrize(
+    ("name", "is_above"),
+    [
+        (("data", "detent", "rules"), True),
+        (("data", "detent", None, "one", "a"), True),
+        (("data", "detent", None, "one", "other"), False),
+        (("data", "roles", None), False),
+        (("input",), False),
+    ],
+)
+def test_a_path_that_may_lead_to_a_rule_is_told(parsed: Parsed, name: Name, is_above: bool) -> None:
+    """A whole package, or a step that is not known."""
+    assert parsed("a := 1\n").is_above(name) is is_above
+
+
+def test_object_get_takes_a_part_of_the_input(parsed: Parsed) -> None:
+    """An argument with a default is a value of its own."""
+    body = 'a if { b := object.get(input, ["context", "arguments"], {}); b.x }\n'
+    value = 'c if { d := object.get(input.context.arguments, "x", 1); d.y }\n'
+    source = parsed(body + value)
+    found = [source.locals_of(one(source), rule) for rule in one(source).rules]
+    assert found == [{"b": ("input", "context", "arguments")}, {}]
+
+
 def test_only_packages_of_rules_are_rules(parsed: Parsed) -> None:
     """A library is none, and neither is the folder of rules."""
     source = parsed("a := 1\n", {"rules/all.rego": "package detent.rules\n\nx := 1\n"})
