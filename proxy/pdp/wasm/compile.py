@@ -22,7 +22,7 @@ from proxy.pdp.wasm.guards import Unsafe
 from proxy.pdp.wasm.harden import harden
 from proxy.pdp.wasm.host import HOST
 from proxy.pdp.wasm.machine import Machine, Program, Stopped, new_engine
-from proxy.pdp.wasm.replacements import replacements
+from proxy.pdp.wasm.refusals import refusals
 
 BUILD_TIMEOUT_S = 30.0
 MAX_MODULE_BYTES = 16 * 1024 * 1024
@@ -49,7 +49,7 @@ def compile_bundle(bundle: StagedBundle, opa: Path, paths: tuple[str, ...] = PAT
     Raises PolicyInvalid; of a builtin that this engine cannot evaluate as OPA does, with its name.
     """
     _check_revision(bundle)
-    if problems := list(replacements(bundle.directory)):
+    if problems := list(refusals(bundle.directory)):
         raise PolicyInvalid("\n".join(problems))
     content, data = _build(bundle.directory, opa, paths)
     try:

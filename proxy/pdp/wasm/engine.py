@@ -25,16 +25,25 @@ Probe = Callable[[StagedBundle, Query], Awaitable[None]]
 
 
 class Served:
-    """One bundle with its workers. Made and ended on the event loop it serves."""
+    """One bundle with its workers. Made, started and ended on the event loop it serves."""
 
     def __init__(self, compiled: Compiled, workers: int) -> None:
         self._compiled = compiled
         self._every = [Worker(compiled.program) for _ in range(workers)]
         self._idle = deque(self._every)
         self._free = asyncio.Semaphore(workers)
+        self._is_ended = False
         self._under_way = 0
         self._quiet = asyncio.Event()
         self._quiet.set()
+
+    async def start(self) -> None:
+        """Wait for all machines; they are made in their threads. Raises PolicyUnavailable."""
+        try:
+            for worker in self._every:
+                await worker.start()
+        except Stopped as error:
+            raise PolicyUnavailable(f"the policy does not start: {error}") from error
 
     async def query(self, path: str, body: bytes, deadline_s: float) -> QueryAnswer:
         """Evaluate one entry point. Raises PolicyUnavailable."""
@@ -61,24 +70,30 @@ class Served:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(drain_s):
                 await self._quiet.wait()
+        self._is_ended = True
         for worker in self._every:
             worker.interrupt()
             worker.end()
 
     async def _evaluated(self, entry_point: int, document: bytes, deadline_s: float) -> bytes:
-        """Ask an idle worker; it is cut at the deadline whether or not anybody waits still."""
-        await self._free.acquire()
-        worker = self._idle.popleft()
-        answered = worker.ask(entry_point, document)
-        cut = answered.get_loop().call_later(deadline_s, worker.interrupt)
+        """Ask an idle worker; it is cut at the deadline whether or not anybody waits still.
 
-        def give_back(future: asyncio.Future[bytes]) -> None:
+        Raises Stopped.
+        """
+        await self._free.acquire()
+        if self._is_ended:
+            self._free.release()  # whoever waits still is told the same
+            raise Stopped("it is served no more")
+        worker = self._idle.popleft()
+        cut = asyncio.get_running_loop().call_later(deadline_s, worker.interrupt)
+
+        def give_back() -> None:
             cut.cancel()
-            future.exception()
             self._idle.append(worker)
             self._free.release()
 
-        answered.add_done_callback(give_back)
+        answered = worker.ask(entry_point, document, give_back)
+        answered.add_done_callback(asyncio.Future.exception)  # seen, though nobody may wait
         return await asyncio.shield(answered)
 
     @contextlib.contextmanager
@@ -138,12 +153,10 @@ class WasmOpa:
             await served.end()
 
     async def _looked_at(self, bundle: StagedBundle, compiled: Compiled) -> Served:
-        try:
-            served = Served(compiled, self._workers)
-        except Stopped as error:
-            raise PolicyUnavailable(f"the policy does not start: {error}") from error
+        served = Served(compiled, self._workers)
         async with contextlib.AsyncExitStack() as undo:
             undo.push_async_callback(served.end)
+            await served.start()
             if self._probe is not None:
                 await self._probe(bundle, served.query)
             undo.pop_all()

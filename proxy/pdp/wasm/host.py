@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
 
+from proxy.pdp.wasm.documents import REWRITTEN
+from proxy.pdp.wasm.globs import is_match
 from proxy.pdp.wasm.numbers import Failed, reckoned
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
@@ -17,7 +19,7 @@ _VERB = re.compile(r"%(.?)", re.DOTALL)
 _PREFIX = re.compile(r"[0-9]+\Z")
 _MAPPED = 0xFFFF << 32
 _PLAIN_GLOB = re.compile(r"(?!.*\*\*\*)[A-Za-z0-9_./:@*~=,;#%&<> -]*\Z")
-_MOST_PREFIX_DIGITS = 6
+_MOST_PREFIX_DIGITS = 3
 _LEAST_EXPONENT, _MOST_EXPONENT = -4, 5
 
 
@@ -58,12 +60,7 @@ def glob_match(pattern: Any, delimiters: Any, text: Any) -> bool:
     listed = ["."] if delimiters == [] else [_text(one) for one in delimiters or []]
     if any(len(one) != 1 for one in listed):
         raise Failed("a delimiter that is no character")
-    one = f"[^{re.escape(''.join(listed))}]*" if listed else ".*"
-    parts = (
-        ".*" if part == "**" else one if part == "*" else re.escape(part)
-        for part in re.split(r"(\*+)", pattern)
-    )
-    return re.fullmatch("".join(parts), _text(text), re.DOTALL) is not None
+    return is_match(pattern, listed, _text(text))
 
 
 def lower(text: Any) -> str:
@@ -175,7 +172,7 @@ def _as_term(value: Any) -> str:
         return f"{{{', '.join(members)}}}"
     if isinstance(value, str) and not _is_plain(value):
         raise Failed("OPA may write it in another way")
-    if isinstance(value, Decimal) and "E" in str(value):
+    if isinstance(value, Decimal) and ("E" in str(value) or str(value).endswith(REWRITTEN)):
         raise Failed("OPA may write it in another way")
     return str(value) if isinstance(value, Decimal) else json.dumps(value)
 
@@ -188,11 +185,13 @@ def _network(text: str) -> tuple[Address, Address]:
     """Return first and last address of a network, as Go's net.ParseCIDR reads it. Raises Failed."""
     written, _, prefix = text.partition("/")
     address = _address(written)
-    if not _PREFIX.match(prefix) or len(prefix) > _MOST_PREFIX_DIGITS:
+    digits = prefix.lstrip("0")
+    if not _PREFIX.match(prefix) or len(digits) > _MOST_PREFIX_DIGITS:
         raise Failed("no prefix")
-    if int(prefix) > address.max_prefixlen:
+    length = int(digits or "0")
+    if length > address.max_prefixlen:
         raise Failed("no such prefix")
-    hosts = (1 << (address.max_prefixlen - int(prefix))) - 1
+    hosts = (1 << (address.max_prefixlen - length)) - 1
     first = type(address)(int(address) & ~hosts)
     last = type(address)(int(first) | hosts)
     if _is_mapped(first):

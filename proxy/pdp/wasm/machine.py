@@ -6,6 +6,7 @@ An instance that stopped in the middle is never used again: `renew` makes anothe
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
@@ -34,6 +35,7 @@ FIRST_PAGES = 5
 MAX_MEMORY_BYTES = 64 * 1024 * 1024
 MAX_TEXT_BYTES = 64 * 1024
 WORN_BYTES = 8 * 1024 * 1024  # a memory that grew by more than this is given back
+UNCUT_TICKS = 1 << 62  # more interrupts than there will ever be
 
 Builtin = Callable[..., Any]
 
@@ -81,8 +83,16 @@ class Machine:
         self._instance: _Instance | None = None
         self.renew()
 
+    @property
+    def is_spent(self) -> bool:
+        """Whether there is no instance: `renew`, or the next evaluation has to make one first."""
+        return self._instance is None
+
     def renew(self) -> None:
-        """Put a fresh instance in the place of whatever is there. Raises Stopped."""
+        """Put a fresh instance in the place of whatever is there. Raises Stopped.
+
+        It reads the data anew, which may take longer than a decision may; no `interrupt` cuts it.
+        """
         self.close()
         try:
             self._instance = _Instance(
@@ -148,17 +158,20 @@ class _Instance:
         self._program = program
         self._why: Stopped | None = None
         self._store = Store(engine)
-        self._store.set_limits(memory_size=max_memory_bytes)
-        self._store.set_epoch_deadline(1)
-        most = max_memory_bytes // PAGE_BYTES
-        self._memory = Memory(self._store, MemoryType(Limits(FIRST_PAGES, most)))
-        exports = self._linker(engine).instantiate(self._store, module).exports(self._store)
-        self._functions = {
-            name: function for name, function in exports.items() if isinstance(function, Func)
-        }
-        self._data = self._parse(program.data)
-        self._heap = int(self._call("opa_heap_ptr_get"))
-        self._first_bytes = self._memory.data_len(self._store)
+        with ExitStack() as undo:  # the library holds a store that is not closed, for ever
+            undo.callback(self._store.close)
+            self._store.set_limits(memory_size=max_memory_bytes)
+            self._store.set_epoch_deadline(UNCUT_TICKS)
+            most = max_memory_bytes // PAGE_BYTES
+            self._memory = Memory(self._store, MemoryType(Limits(FIRST_PAGES, most)))
+            exports = self._linker(engine).instantiate(self._store, module).exports(self._store)
+            self._functions = {
+                name: function for name, function in exports.items() if isinstance(function, Func)
+            }
+            self._data = self._parse(program.data)
+            self._heap = int(self._call("opa_heap_ptr_get"))
+            self._first_bytes = self._memory.data_len(self._store)
+            undo.pop_all()
 
     @property
     def grown_bytes(self) -> int:
@@ -221,8 +234,8 @@ class _Instance:
         except (ArithmeticError, RecursionError, TypeError, ValueError) as error:
             raise self._stopped(f"{name} failed") from error
         is_decimal = isinstance(result, Decimal)
-        # Without escapes: the module misreads those of characters beyond the first two planes.
-        text = str(result) if is_decimal else json.dumps(result, ensure_ascii=False)
+        # Without exponents and escapes: the module takes them for others.
+        text = f"{result:f}" if is_decimal else json.dumps(result, ensure_ascii=False)
         return self._parse(text.encode())
 
     def _parse(self, text: bytes) -> int:

@@ -17,7 +17,7 @@ from proxy.pdp.find_opa import find_opa
 from proxy.pdp.wasm.builtins import capabilities
 from proxy.pdp.wasm.compile import compile_bundle
 from proxy.pdp.wasm.machine import Machine, Stopped
-from proxy.pdp.wasm.replacements import replacements
+from proxy.pdp.wasm.refusals import refusals
 from tests.harness.conformance import Case, cases_directory, like, load_cases, write_bundle
 
 CASES = cases_directory()
@@ -50,7 +50,7 @@ def loadable(directory: Path, cases: dict[str, Case]) -> dict[str, Case]:
             [*command, "../capabilities.json", "."],
             cwd=directory, env={}, capture_output=True, text=True, check=False,
         )  # fmt: skip
-        told = "\n".join([done.stderr, done.stdout, *replacements(directory)])
+        told = "\n".join([done.stderr, done.stdout, *refusals(directory)])
         refused = set(_PLACE.findall(told)) & cases.keys()
         if not refused:
             assert done.returncode == 0, done.stderr + done.stdout

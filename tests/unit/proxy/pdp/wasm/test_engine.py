@@ -11,7 +11,7 @@ from proxy.pdp.base import DECISION_PATH, MASK_PATH, StagedBundle
 from proxy.pdp.find_opa import find_opa
 from proxy.pdp.wasm import engine as wasm
 from proxy.pdp.wasm.engine import Query, WasmOpa
-from proxy.pdp.wasm.machine import Stopped
+from proxy.pdp.wasm.machine import Machine, Stopped
 from proxy.pdp.wasm.worker import Worker
 from tests.harness.endless import ENDLESS
 
@@ -70,6 +70,46 @@ async def test_a_cancelled_question_is_cut_at_its_deadline(engine: WasmOpa) -> N
     await asyncio.sleep(0.1)
     slow.cancel()
     assert await ask(engine) == 1
+
+
+async def test_a_worker_that_is_made_whole_keeps_nobody_waiting(
+    bundle: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next question goes to another one."""
+    engine = WasmOpa(find_opa().path, workers=2)
+    await engine.start(bundle(RULES))
+    go_on, renew = threading.Event(), Machine.renew
+    monkeypatch.setattr(Machine, "renew", lambda machine: (go_on.wait(), renew(machine))[1])
+    with pytest.raises(PolicyUnavailable):
+        await engine.query(DECISION_PATH, SLOW, 0.1)
+    try:
+        assert [await ask(engine) for _ in range(3)] == [1, 1, 1]
+    finally:
+        go_on.set()
+        await engine.stop()
+
+
+async def test_who_waits_for_a_worker_at_the_end_is_told(bundle: Write) -> None:
+    """All of them, and by an error of the decision point."""
+    engine = WasmOpa(find_opa().path, workers=1)
+    await engine.start(bundle(RULES))
+    queries = [engine.query(DECISION_PATH, SLOW, PATIENCE_S) for _ in range(3)]
+    waiting = [asyncio.create_task(query) for query in queries]
+    await asyncio.sleep(0.1)
+    await engine.stop()
+    told = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(one) for one in told] == [PolicyUnavailable] * 3
+
+
+async def test_a_number_is_one_however_it_is_written(bundle: Write) -> None:
+    """With an exponent or without, in the input, in the data, and as a result of ours."""
+    engine = WasmOpa(find_opa().path, workers=1)
+    numbers = "{input.x, data.known, 0.000000026, input.tiny + input.tiny}"
+    await engine.start(bundle(f"decision := count({numbers})", data=10**22))
+    try:
+        assert await ask(engine, b'{"input":{"x":1e22,"tiny":1.3e-8}}') == 2
+    finally:
+        await engine.stop()
 
 
 async def test_a_path_without_a_rule_is_undefined(engine: WasmOpa) -> None:
@@ -155,10 +195,10 @@ async def test_a_module_that_does_not_start_is_no_policy(
 ) -> None:
     """What was served stays."""
 
-    def no_worker(_: object) -> Worker:
+    async def start(_: Worker) -> None:
         raise Stopped("no memory")
 
-    monkeypatch.setattr(wasm, "Worker", no_worker)
+    monkeypatch.setattr(Worker, "start", start)
     with pytest.raises(PolicyUnavailable, match="does not start: no memory"):
         await engine.replace(bundle("decision := 2", "two"))
     assert await ask(engine) == 1

@@ -6,7 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from wasmtime import Engine, Store
 
+from proxy.pdp.wasm import machine as wasm
 from proxy.pdp.wasm.compile import Compiled
 from proxy.pdp.wasm.machine import Interrupted, Machine, Program, Stopped
 from tests.harness.endless import ENDLESS
@@ -146,6 +148,34 @@ def test_a_program_that_cannot_be_started_is_no_machine(program: Program, change
     """Its data are no JSON, or larger than the memory."""
     with pytest.raises(Stopped):
         Machine(replace(program, **change), 8 * MIB)
+
+
+def test_a_machine_that_cannot_be_started_holds_no_memory(
+    program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The library itself never lets go of a store that is not closed."""
+    opened: list[Store] = []
+
+    def opening(engine: Engine) -> Store:
+        opened.append(Store(engine))
+        return opened[-1]
+
+    monkeypatch.setattr(wasm, "Store", opening)
+    with pytest.raises(Stopped):
+        Machine(replace(program, data=b"{"), 8 * MIB)
+    with pytest.raises(ValueError, match="already closed"):
+        opened[0].ptr()
+
+
+def test_a_renewal_is_never_cut(program: Program) -> None:
+    """It may take longer than any deadline; a machine that never got through it would be lost."""
+    machine = Machine(replace(program, data=b"[%b0]" % (b"0," * 100_000)))
+    renewing = threading.Thread(target=machine.renew)
+    renewing.start()
+    while renewing.is_alive():
+        machine.interrupt()
+    assert not machine.is_spent
+    machine.close()
 
 
 def test_a_memory_too_small_for_the_module_is_no_machine(program: Program) -> None:
