@@ -102,14 +102,14 @@ def assemble(
     """Build everything and start nothing; needs a running event loop.
 
     Every secret is made known to `masker` before anything else gets it. `revision` is that of a
-    policy somebody else has staged, `signed` what delivers it. Raises ConfigError, PolicyInvalid.
+    policy somebody else has staged, `signed` what delivers it. Raises ConfigError, PolicyError.
     """
     live = LiveSecrets()
     builder = Builder(settings, Secrets(settings, environ, partial(_learn, masker, live)))
     choices = Choices(settings.policy_state) if settings.attach.url is None else None
     directory = settings.path(Path(settings.policy.bundle))
     with ExitStack() as unless_assembled:
-        source = PolicySource(directory, builder.opa, revision, choices)
+        source = PolicySource(directory, builder.opa, revision, choices, signed)
         unless_assembled.callback(source.cleanup)
         candidate = candidate_of(settings, builder.opa)
         if candidate is not None:
@@ -172,7 +172,7 @@ def _assemble(
     builder: Builder, policies: _Policies, live: LiveSecrets, masker: Masker
 ) -> Assembled:
     settings, source = builder.settings, policies.source
-    bundle, loaded = source.stage()
+    bundle, loaded = source.first()
     catalogue = CurrentCatalogue(loaded)
     metrics = Metrics(version("detent"), loaded.reasons)
     metrics.know_tools(catalogue.names())

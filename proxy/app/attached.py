@@ -15,7 +15,14 @@ from proxy.app.secrets import Secrets
 from proxy.config import Settings
 from proxy.egress.addresses import AddressPolicy
 from proxy.egress.client import EgressClient, EgressLimits
-from proxy.errors import ConfigError, EgressRefused, PolicyError, StoreUnavailable
+from proxy.errors import (
+    ConfigError,
+    EgressRefused,
+    PolicyError,
+    PolicyInvalid,
+    PolicyUnavailable,
+    StoreUnavailable,
+)
 from proxy.pdp.archive import unpack
 from proxy.stores.remote.gateway import Gateway
 
@@ -80,6 +87,7 @@ class AttachedPolicy:
         self._private = tempfile.TemporaryDirectory(prefix="detent-attached-")
         self.directory = Path(self._private.name) / "policies"
         self.revision = ""
+        self._known = ""  # what the gateway need not give again
 
     async def first(self) -> None:
         """Get the policy, waiting for a gateway that is just starting.
@@ -103,23 +111,34 @@ class AttachedPolicy:
 
     async def look(self) -> bool:
         """Get the policy if it is another one; say so. Raises StoreUnavailable, PolicyInvalid."""
-        revision, packed = await self._gateway.bundle(self.revision, FETCH_S)
-        if revision == self.revision:
+        revision, packed = await self._gateway.bundle(self._known, FETCH_S)
+        if revision == self._known:
             return False
         await asyncio.to_thread(self._replace, packed)
-        self.revision = revision
+        self.revision = self._known = revision
         return True
 
     async def follow(self, reload: Callable[[], Awaitable[str]]) -> None:
-        """Load every new policy of the gateway; one that does not load changes nothing."""
+        """Load every new policy of the gateway; one that does not load changes nothing.
+
+        What could not be tried is tried again.
+        """
         while True:
             await asyncio.sleep(LOOK_S)
             with contextlib.suppress(StoreUnavailable):
-                try:
-                    if await self.look():
-                        await reload()
-                except PolicyError as error:
-                    log.error("the gateway's policy was not loaded: %s", error)
+                await self._follow_once(reload)
+
+    async def _follow_once(self, reload: Callable[[], Awaitable[str]]) -> None:
+        try:
+            if await self.look():
+                self._known = ""
+                await reload()
+        except PolicyInvalid as error:
+            log.error("the gateway's policy was not loaded: %s", error)
+        except PolicyError as error:
+            log.error("the gateway's policy could not be tried: %s", error)
+            return
+        self._known = self.revision
 
     async def close(self) -> None:
         """Remove our copy and close the connection."""
@@ -127,7 +146,11 @@ class AttachedPolicy:
         self._private.cleanup()
 
     def _replace(self, packed: bytes) -> None:
-        fresh = Path(tempfile.mkdtemp(dir=self._private.name))
-        unpack(packed, fresh)
-        shutil.rmtree(self.directory, ignore_errors=True)
-        fresh.rename(self.directory)
+        try:
+            fresh = Path(tempfile.mkdtemp(dir=self._private.name))
+            unpack(packed, fresh)
+            shutil.rmtree(self.directory, ignore_errors=True)
+            fresh.rename(self.directory)
+        except OSError as error:
+            cure = f"make room in {tempfile.gettempdir()}"
+            raise PolicyUnavailable(f"it cannot be unpacked ({error.strerror}); {cure}") from None

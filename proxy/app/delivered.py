@@ -2,18 +2,22 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from proxy.app.policies import PolicySource
 from proxy.app.secrets import Secrets
 from proxy.config import Settings
 from proxy.config.policy import is_archive
-from proxy.errors import ConfigError, EgressRefused, PolicyError, PolicyInvalid
+from proxy.errors import ConfigError, EgressRefused, PolicyInvalid
 from proxy.pdp.delivery.origin import FileOrigin, Origin, UrlOrigin
 from proxy.pdp.delivery.pull import DeliveredPolicy
 from proxy.pdp.delivery.signature import Trust, trust
+
+T = TypeVar("T")
+log = logging.getLogger(__name__)
 
 MAX_KEY_BYTES = 8192
 
@@ -21,12 +25,8 @@ MAX_KEY_BYTES = 8192
 class Follower(Protocol):
     """The policy in force, as the follower sees it."""
 
-    async def reload(self, *, older: bool = False) -> str:
-        """Load what is offered. Raises PolicyError."""
-        ...
-
-    async def refuse(self, kind: str, message: str) -> None:
-        """Tell that something was not taken."""
+    async def follow_once(self, told: str = "") -> str:
+        """Load what is newly delivered; return the trouble there was, told unless it was."""
         ...
 
 
@@ -80,9 +80,7 @@ def trust_of(settings: Settings) -> Trust:
         raise ConfigError((f"policy.verify.key: {error}",)) from None
 
 
-async def follow(
-    policy: DeliveredPolicy, live: Follower, every_s: float, started: Callable[[], Awaitable[bool]]
-) -> None:
+async def follow(live: Follower, every_s: float, started: Callable[[], Awaitable[bool]]) -> None:
     """Look for new bundles for ever, from the moment the gateway has started.
 
     A trouble is told once, and again when there was none or another in between.
@@ -90,23 +88,22 @@ async def follow(
     await started()
     told = ""
     while True:
-        told = await _look(policy, live, told)
+        told = await live.follow_once(told)
         await asyncio.sleep(every_s)
 
 
-async def _look(policy: DeliveredPolicy, live: Follower, told: str) -> str:
-    """Look once; return what trouble people know of."""
+async def begun(policy: DeliveredPolicy, assemble: Callable[[], T]) -> T:
+    """Assemble with the last good policy or, when it is good no more, with a newer one.
+
+    Raises ConfigError, PolicyError.
+    """
     try:
-        is_new = await policy.look()
-    except PolicyError as error:
-        kind = "refused" if isinstance(error, PolicyInvalid) else "unavailable"
-        if str(error) != told:
-            await live.refuse(f"policy-bundle-{kind}", str(error))
-        return str(error)
-    if is_new:
-        with contextlib.suppress(PolicyError):  # told by an alert and in the log
-            await live.reload()
-    return ""
+        return assemble()
+    except PolicyInvalid as error:
+        log.error("the last good policy does not load: %s", error)
+        if not await policy.look():
+            raise
+    return assemble()
 
 
 def _origin(settings: Settings, secrets: Secrets) -> Origin:

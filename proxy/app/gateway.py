@@ -10,8 +10,9 @@ from typing import Protocol
 
 import httpx
 
-from proxy.app.live_policy import Delivery, LivePolicy, PolicyParts
-from proxy.app.policies import CurrentCatalogue, PolicySource
+from proxy.app.endless import endless
+from proxy.app.live_policy import LivePolicy, PolicyParts
+from proxy.app.policies import CurrentCatalogue, Delivery, PolicySource
 from proxy.app.shadowing import Candidate
 from proxy.ingress.attach_tokens import SidecarTokens
 from proxy.killswitch.effectiveness import EffectWatch
@@ -123,7 +124,7 @@ class Gateway:
             self._exits.push_async_callback(parts.keeper.stop)
             lapsing = asyncio.create_task(parts.lapse.watch())
             self._exits.callback(lapsing.cancel)
-            await parts.engine.start(self.live.bundle)
+            await self.live.begin()
             self._exits.push_async_callback(parts.engine.stop)
             parts.metrics.policy_loaded(self.live.bundle.revision)
             await self._begin_policy()
@@ -174,8 +175,10 @@ class Gateway:
         if candidate is not None:
             self._exits.push_async_callback(candidate.stop)
             await candidate.reload()
-        following = asyncio.create_task(self.live.follow_choices())
-        self._exits.callback(following.cancel)
+        if self.parts.source.choices is not None:
+            follow = self.live.follow_choices
+            following = asyncio.create_task(endless("following choices", follow, self._alert))
+            self._exits.callback(following.cancel)
 
     async def _landed(self, within_s: float) -> bool:
         """Wait until no call is in flight; return whether that is so."""

@@ -4,17 +4,18 @@ import asyncio
 import contextlib
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
-from proxy.errors import PolicyInvalid
+from proxy.errors import PolicyInvalid, PolicyUnavailable
 from proxy.model.ledger import Limits
 from proxy.model.tool import ToolManifest
 from proxy.pdp.base import QueryAnswer, StagedBundle
 from proxy.pdp.bundle import discard, stage
 from proxy.pdp.bundle_files import read_bundle
-from proxy.pdp.delivery.building import suites_of
+from proxy.pdp.delivery.building import Delivered, suites_of
 from proxy.pdp.delivery.choice import Choices, revision_of
 from proxy.pdp.delivery.packing import pack_files, unpack_files, write_files
 from proxy.pdp.findings.completeness import completeness
@@ -58,12 +59,50 @@ class CurrentCatalogue:
         return [entry for entry in self._catalogue.tools.values() if entry.server == server]
 
 
+class Signed(Protocol):
+    """Who unpacks signed archives into the directory."""
+
+    def standing(self) -> bytes:
+        """Return the archive of what stands there now."""
+        ...
+
+    def opened(self, packed: bytes) -> Delivered:
+        """Return what an archive holds if it is signed as it must be. Raises PolicyError."""
+        ...
+
+
+class Delivery(Signed, Protocol):
+    """Where signed bundles come from while we run."""
+
+    @property
+    def number(self) -> int:
+        """The number of the last good bundle; 0 when there is none."""
+        ...
+
+    @property
+    def problem(self) -> str:
+        """What was wrong with the last good bundle at the start; empty when nothing was."""
+        ...
+
+    async def look(self, *, anew: bool = False, older: bool = False) -> bool:
+        """Unpack what is new, or what there is `anew`. Raises PolicyError."""
+        ...
+
+    def settled(self, *, loaded: bool, again: bool = False) -> None:
+        """Hear whether that could be loaded, and if not whether to try `again`."""
+        ...
+
+    def signed(self) -> bytes:
+        """Return the last good archive as it was signed."""
+        ...
+
+
 class PolicySource:
     """The bundle's directory, and the private place its copies are staged in.
 
     `revision` tells under which name somebody else has staged it, empty when nobody has. `choices`
-    has what operators chose instead. `offered` is the revision of the directory, and `archive` what
-    was staged last, packed; both are empty before that.
+    has what operators chose instead. `archive` is what was staged last, packed, as it was `signed`
+    if it comes so; empty before that. `problem` is why a choice was left at the start.
     """
 
     def __init__(
@@ -72,6 +111,7 @@ class PolicySource:
         opa: Path,
         revision: Callable[[], str] = lambda: "",
         choices: Choices | None = None,
+        signed: Signed | None = None,
     ) -> None:
         self._directory = directory
         self._opa = opa
@@ -79,35 +119,72 @@ class PolicySource:
         self.choices = choices
         self._private = tempfile.TemporaryDirectory(prefix="detent-policy-")
         self._cases: dict[str, tuple[Case, ...]] = {}
-        self.offered = ""
+        self._signed = signed
+        self._offered = ""
+        self._is_choice = False
         self.archive = b""
+        self.problem = ""
 
-    def stage(self) -> tuple[StagedBundle, Catalogue]:
+    @property
+    def offered(self) -> str:
+        """The revision of the directory: as it stands, or as we named it when it was staged."""
+        return self._revision() or self._offered
+
+    def first(self) -> tuple[StagedBundle, Catalogue]:
+        """Stage for a start: a choice that cannot be staged any more is left. Raises PolicyError"""
+        try:
+            return self.stage()
+        except PolicyInvalid as error:
+            if not self.forgo(error):
+                raise
+            return self.stage()
+
+    def forgo(self, error: PolicyInvalid) -> bool:
+        """Leave the choice that was staged last and is of no use; return whether it was one."""
+        if not self._is_choice or self.choices is None:
+            return False
+        self.problem = f"what was chosen does not load, what is offered decides: {error}"
+        self.choices.clear()
+        return True
+
+    def stage(self, chosen: bytes = b"") -> tuple[StagedBundle, Catalogue]:
         """Copy and check the directory as it is now, and read its suites.
 
-        What was chosen instead of its revision takes its place. Raises PolicyInvalid.
+        `chosen`, or else what was chosen instead of its revision, takes its place. Raises
+        PolicyError.
         """
-        bundle, catalogue = self._stage(self._directory, self._revision())
-        self.offered = bundle.revision
+        self._is_choice = False
+        if chosen:
+            return self._stage_archive(chosen)
+        packed = self._signed.standing() if self._signed else b""
+        bundle, catalogue = self._stage(self._directory, self._revision(), packed)
+        self._offered = bundle.revision
         chosen = self.choices.instead_of(bundle.revision) if self.choices else b""
         if not chosen:
             return bundle, catalogue
         discard(bundle)
-        with tempfile.TemporaryDirectory(dir=self._private.name) as unpacked:
-            write_files(unpack_files(chosen), Path(unpacked))
-            return self._stage(Path(unpacked), revision_of(chosen))
+        self._is_choice = True
+        return self._stage_archive(chosen)
 
-    def _stage(self, directory: Path, revision: str) -> tuple[StagedBundle, Catalogue]:
+    def _stage_archive(self, packed: bytes) -> tuple[StagedBundle, Catalogue]:
+        """Stage an archive we kept: verified again where policies are signed."""
+        files = self._signed.opened(packed).files if self._signed else unpack_files(packed)
+        with _room(), tempfile.TemporaryDirectory(dir=self._private.name) as unpacked:
+            write_files(files, Path(unpacked))
+            return self._stage(Path(unpacked), revision_of(packed), packed)
+
+    def _stage(
+        self, directory: Path, revision: str, packed: bytes
+    ) -> tuple[StagedBundle, Catalogue]:
         with contextlib.ExitStack() as unless_read:
-            try:
+            with _room():
                 bundle = stage(directory, Path(self._private.name), self._opa, revision)
-            except OSError as error:
-                cure = f"make room in {tempfile.gettempdir()}"
-                raise PolicyInvalid(f"it cannot be copied ({error.strerror}); {cure}") from None
             unless_read.callback(discard, bundle)
             catalogue = load_catalogue(bundle.directory)
-            self._cases = {bundle.revision: load_suites(directory, catalogue)}
-            self.archive = pack_files(read_bundle(bundle.directory) | suites_of(directory))
+            cases = load_suites(directory, catalogue)
+            files = {} if packed else read_bundle(bundle.directory) | suites_of(directory)
+            self.archive = packed or pack_files(files)
+            self._cases = {bundle.revision: cases}
             unless_read.pop_all()
         return bundle, catalogue
 
@@ -129,6 +206,16 @@ class PolicySource:
     def cleanup(self) -> None:
         """Remove the copies."""
         self._private.cleanup()
+
+
+@contextlib.contextmanager
+def _room() -> Iterator[None]:
+    """Tell of a disk that takes nothing: the policy may be fine."""
+    try:
+        yield
+    except OSError as error:
+        cure = f"make room in {tempfile.gettempdir()}"
+        raise PolicyUnavailable(f"it cannot be copied ({error.strerror}); {cure}") from None
 
 
 @dataclass(frozen=True, slots=True)

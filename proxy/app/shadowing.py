@@ -1,6 +1,7 @@
 """The candidate policy: staged from its own place, asked beside the live one."""
 
 import asyncio
+import contextlib
 import logging
 from dataclasses import asdict
 from pathlib import Path
@@ -9,7 +10,7 @@ from typing import Any
 from proxy.app.delivered import candidate_delivered
 from proxy.app.policies import PolicySource
 from proxy.config import Settings
-from proxy.errors import PolicyError
+from proxy.errors import PolicyError, PolicyInvalid, PolicyUnavailable
 from proxy.model.decision import Decision
 from proxy.pdp.base import PolicyEngine
 from proxy.pdp.bundle import discard
@@ -28,7 +29,8 @@ def candidate_of(settings: Settings, opa: Path) -> "Candidate | None":
     signed = candidate_delivered(settings, opa)
     if signed is None:
         return Candidate(PolicySource(settings.path(place), opa))
-    return Candidate(PolicySource(signed.directory, opa, lambda: signed.revision), signed)
+    source = PolicySource(signed.directory, opa, lambda: signed.revision, signed=signed)
+    return Candidate(source, signed)
 
 
 def recorder_of(log: Recorder | None, candidate: Recorder | None) -> Recorder | None:
@@ -76,8 +78,7 @@ class Candidate:
         except PolicyError as error:
             self._problem = str(error)
             log.error("the candidate policy is not asked: %s", error)
-            if self._signed is not None:
-                await asyncio.to_thread(self._signed.settled, loaded=False)
+            await self._settled(loaded=False, again=not isinstance(error, PolicyInvalid))
         else:
             self._problem = ""
 
@@ -100,6 +101,11 @@ class Candidate:
         if self._signed is not None:
             self._signed.cleanup()
 
+    async def _settled(self, *, loaded: bool, again: bool = False) -> None:
+        if self._signed is not None:
+            with contextlib.suppress(PolicyUnavailable):  # it is on trial still, and tried again
+                await asyncio.to_thread(self._signed.settled, loaded=loaded, again=again)
+
     async def _load(self) -> None:
         shadow = self.shadow
         if shadow is None:
@@ -116,6 +122,5 @@ class Candidate:
         self.archive = self._source.archive
         if before is not None:
             discard(before)
-        if self._signed is not None:
-            await asyncio.to_thread(self._signed.settled, loaded=True)
+        await self._settled(loaded=True)
         log.info("a candidate is asked in the shadow", extra={"policy_revision": bundle.revision})

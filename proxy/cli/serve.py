@@ -15,7 +15,8 @@ import uvloop
 
 from proxy.app.assemble import Assembled, assemble
 from proxy.app.attached import AttachedPolicy, gateway_of
-from proxy.app.delivered import delivered_of, follow
+from proxy.app.delivered import begun, delivered_of, follow
+from proxy.app.endless import endless
 from proxy.app.gateway import Gateway
 from proxy.app.secrets import Secrets
 from proxy.cli.crew import Place, announce, enter_crew
@@ -28,6 +29,7 @@ from proxy.observability.masking import Masker
 from proxy.pdp.find_opa import find_opa
 from proxy.process.worker import take_signals
 
+FOLLOWING = "following the policy's source"
 LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
@@ -76,8 +78,10 @@ async def _serve_attached(settings: Settings, masker: Masker) -> None:
         here = settings.policy.model_copy(update={"bundle": policy.directory})
         given = settings.model_copy(update={"policy": here})
         assembled = assemble(given, dict(os.environ), masker, lambda: policy.revision)
-        following = asyncio.create_task(policy.follow(assembled.gateway.reload_policy))
-        exits.callback(following.cancel)
+        gateway = assembled.gateway
+        follow_gateway = partial(policy.follow, gateway.reload_policy)
+        task = asyncio.create_task(endless(FOLLOWING, follow_gateway, gateway.live.tell))
+        exits.callback(task.cancel)
         await _serve_assembled(assembled)
 
 
@@ -90,10 +94,13 @@ async def _serve_delivered(settings: Settings, masker: Masker, place: Place | No
         await policy.first()
         here = settings.policy.model_copy(update={"bundle": policy.directory})
         given = settings.model_copy(update={"policy": here})
-        assembled = assemble(given, dict(os.environ), masker, lambda: policy.revision, policy)
+        assembled = await begun(
+            policy,
+            lambda: assemble(given, dict(os.environ), masker, lambda: policy.revision, policy),
+        )
         gateway, every_s = assembled.gateway, settings.policy.pull.every
-        following = follow(policy, gateway.live, every_s, gateway.started.wait)
-        task = asyncio.create_task(following)
+        look = partial(follow, gateway.live, every_s, gateway.started.wait)
+        task = asyncio.create_task(endless(FOLLOWING, look, gateway.live.tell))
         exits.callback(task.cancel)
         await _serve_assembled(assembled, place)
 

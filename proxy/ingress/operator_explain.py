@@ -1,5 +1,6 @@
 """Why a decision was made, for operators: the long form of what the agent was told."""
 
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 
@@ -36,6 +37,8 @@ EXPLAINED = record(
     note=TEXT,
 )
 
+# As the gateway makes them: a log of gigabytes is read for no other text.
+_DECISION = re.compile(r"dec_[A-Za-z0-9_-]{24}")
 _ABSENT = "The decision log has no such decision; it may be off (policy.log), or the file is gone."
 _BROKEN = "The decision cannot be explained now; try `detent policy explain` with its policies."
 
@@ -53,9 +56,13 @@ class ExplainRoutes:
         """
         query_of(request)
         try:
-            found = self._explain and await self._explain(request.path_params["decision"])
+            found = await self._found(request.path_params["decision"])
         except PolicyInvalid as error:
             raise BadRequest("not-explained", _BROKEN, 503) from error
         if not found or not operator.covers(found.tenant):
             raise BadRequest("not-found", _ABSENT, 404)
         return JSONResponse(asdict(found))
+
+    async def _found(self, decision: str) -> Explanation | None:
+        is_one = _DECISION.fullmatch(decision)
+        return await self._explain(decision) if self._explain and is_one else None

@@ -6,7 +6,7 @@ A ConfigMap that the kubelet mounts is read at its newest update, whole (credent
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -24,15 +24,24 @@ _TEST_SUFFIX = "_test.rego"
 _TEST_PACKAGE = re.compile(rb"^package\s+[\w.]+_test\s*$", re.MULTILINE)
 
 
-def read_bundle(source: Path) -> dict[str, bytes]:
+def belongs(path: str) -> bool:
+    """Whether a file of that relative path goes into a bundle."""
+    *folders, name = path.split("/")
+    if any(folder.startswith(".") for folder in folders) or name.endswith(_TEST_SUFFIX):
+        return False
+    return path == MANIFEST or name in _DATA or (name.endswith(".rego") and name[0] != ".")
+
+
+def read_bundle(source: Path, wanted: Callable[[str], bool] = belongs) -> dict[str, bytes]:
     """Return the bundle's files by relative path: policies without their tests, data, manifest.
 
-    No link is followed below `source`, but the kubelet's own. Raises PolicyInvalid.
+    `wanted` tells of a relative path whether its file is one of them. No link is followed below
+    `source`, but the kubelet's own. Raises PolicyInvalid.
     """
     files: dict[str, bytes] = {}
     total_bytes = 0
     try:
-        for path, content in _members(source):
+        for path, content in _members(source, wanted):
             total_bytes += len(content)
             files[path] = content
             if len(files) > MAX_FILES or total_bytes > MAX_TOTAL_BYTES:
@@ -48,19 +57,11 @@ def read_bundle(source: Path) -> dict[str, bytes]:
     return {path: content for path, content in files.items() if not _is_test(path, content)}
 
 
-def belongs(path: str) -> bool:
-    """Whether a file of that relative path goes into a bundle."""
-    *folders, name = path.split("/")
-    if any(folder.startswith(".") for folder in folders) or name.endswith(_TEST_SUFFIX):
-        return False
-    return path == MANIFEST or name in _DATA or (name.endswith(".rego") and name[0] != ".")
-
-
-def _members(source: Path) -> Iterator[tuple[str, bytes]]:
+def _members(source: Path, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     if not source.is_dir():
         raise PolicyInvalid(f"{source.name}: not a directory. Cure: check policy.bundle")
     with _top(source) as top:
-        yield from _below(top)
+        yield from _below(top, wanted)
 
 
 @contextmanager
@@ -80,7 +81,7 @@ def _top(source: Path) -> Iterator[int]:
         os.close(directory)
 
 
-def _below(top: int) -> Iterator[tuple[str, bytes]]:
+def _below(top: int, wanted: Callable[[str], bool]) -> Iterator[tuple[str, bytes]]:
     for place, folders, names, place_fd in os.fwalk(".", onerror=_raise, dir_fd=top):
         relative = Path(place)
         folders[:] = sorted(name for name in folders if not name.startswith("."))
@@ -91,7 +92,7 @@ def _below(top: int) -> Iterator[tuple[str, bytes]]:
                 raise PolicyInvalid(f"{path}: a symbolic link. Cure: put the file itself there")
             if name == "data.yml":
                 raise PolicyInvalid(f"{path}: would be left out. Cure: name it data.yaml")
-            if not stat.S_ISDIR(mode) and (belongs(path) or name.endswith(_TEST_SUFFIX)):
+            if not stat.S_ISDIR(mode) and (wanted(path) or name.endswith(_TEST_SUFFIX)):
                 yield path, _read(name, place_fd, path)
 
 

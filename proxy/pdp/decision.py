@@ -94,6 +94,11 @@ class DecisionPoint:
             return False
         return answer.result is not None
 
+    async def start(self, bundle: StagedBundle) -> None:
+        """Start the engine, and decide by this bundle. Raises PolicyInvalid, PolicyUnavailable."""
+        await self._engine.start(bundle)
+        self._bundle = bundle
+
     async def reload(self, bundle: StagedBundle) -> None:
         """Decide by this bundle from now on; on failure by the old one.
 

@@ -192,7 +192,7 @@ def _is_network(text: str) -> bool:
 
 def _is_schema(schema: dict[str, Any]) -> bool:
     try:
-        jsonschema_rs.validator_for(schema)
+        jsonschema_rs.validator_for(schema, offline=True)
     except (ValueError, jsonschema_rs.ReferencingError):
         return False
     return True

@@ -106,6 +106,6 @@ def _description(operation: Operation) -> str:
 def _check(schema: dict[str, Any]) -> None:
     """Make sure that the gateway can check arguments against it. Raises LeftOut."""
     try:
-        jsonschema_rs.validator_for(schema)
+        jsonschema_rs.validator_for(schema, offline=True)
     except (ValueError, jsonschema_rs.ReferencingError):
         raise LeftOut("its schema is no JSON Schema") from None

@@ -3,7 +3,6 @@
 import json
 import logging
 from collections.abc import Collection, Mapping
-from typing import Any
 
 import jsonschema_rs
 from pydantic_core import from_json
@@ -13,6 +12,7 @@ from proxy.model.call import TOOLS_CALL, Door
 from proxy.model.step import Step
 from proxy.model.tool import ToolDefinition, ToolManifest
 from proxy.monitors.integrity import Irregularity, irregularities
+from proxy.pipeline.closed import Validators, validators_of
 from proxy.pipeline.methods import definition_of, is_method
 from proxy.upstream.registry import Registry
 
@@ -20,8 +20,6 @@ log = logging.getLogger(__name__)
 
 SETTLED_S = 2.0
 NO_BROKER = "none"
-
-_PATTERNS = jsonschema_rs.FancyRegexOptions(backtrack_limit=10_000)
 
 
 class Resolver:
@@ -39,7 +37,7 @@ class Resolver:
         self._manifests = manifests
         self._registry = registry
         self._lenders = frozenset({NO_BROKER, *lenders})
-        self._validators: dict[bytes, jsonschema_rs.Validator] = {}
+        self._validators: dict[bytes, Validators] = {}
 
     def replace(self, manifests: Mapping[tuple[str, str], ToolManifest]) -> None:
         """Take the manifests of a new bundle."""
@@ -58,14 +56,15 @@ class Resolver:
             raise Refused.because("unknown-tool")
         if manifest.hooks and step.call.door is not Door.HOOKS:
             raise Refused.because("unknown-tool")
-        validator = self._validator(definition) if _is_pinned(manifest, definition) else None
-        if validator is None:
+        validators = self._fitting(definition) if _is_pinned(manifest, definition) else None
+        if validators is None:
             raise Refused.because("tool-quarantined")
         if manifest.credential.broker not in self._lenders:
             raise Refused.because("credential-refused")
         try:
             arguments = from_json(step.call.arguments)
-            validator.validate(arguments)
+            for validator in validators:
+                validator.validate(arguments)
         except jsonschema_rs.ValidationError as error:
             raise Refused.because("arguments-invalid", _where(error, definition)) from None
         return step.fuller(manifest=manifest, definition=definition)
@@ -115,7 +114,7 @@ class Resolver:
             for manifest, definition in pairs
             if definition is not None
             and _is_pinned(manifest, definition)
-            and self._validator(definition) is not None
+            and self._fitting(definition) is not None
         ]
 
     def drifted(self) -> list[str]:
@@ -137,18 +136,17 @@ class Resolver:
         known = definition_of(manifest)
         return known or self._registry.definition(manifest.server, manifest.tool)
 
-    def _validator(self, definition: ToolDefinition) -> jsonschema_rs.Validator | None:
+    def _fitting(self, definition: ToolDefinition) -> Validators | None:
         known = self._validators.get(definition.input_schema)
         if known is not None:
             return known
         try:
-            schema = json.loads(definition.input_schema)
-            validator = jsonschema_rs.validator_for(_closed(schema), pattern_options=_PATTERNS)
-        except (ValueError, jsonschema_rs.ReferencingError) as error:
+            validators = validators_of(json.loads(definition.input_schema))
+        except (ValueError, RecursionError, jsonschema_rs.ReferencingError) as error:
             log.error("schema refused: %s", type(error).__name__, extra={"tool": definition.name})
             return None
-        self._validators[definition.input_schema] = validator
-        return validator
+        self._validators[definition.input_schema] = validators
+        return validators
 
 
 def _is_pinned(manifest: ToolManifest, definition: ToolDefinition) -> bool:
@@ -156,17 +154,6 @@ def _is_pinned(manifest: ToolManifest, definition: ToolDefinition) -> bool:
     if manifest.http is not None or manifest.hooks or is_method(manifest.tool):
         return True
     return manifest.pin == definition.pin
-
-
-def _closed(schema: dict[str, Any]) -> dict[str, Any]:
-    """Refuse arguments the schema does not name, unless it says that it takes others."""
-    if "additionalProperties" in schema or "unevaluatedProperties" in schema:
-        return schema
-    return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
-        **schema,
-        "unevaluatedProperties": False,
-    }
 
 
 def _where(error: jsonschema_rs.ValidationError, definition: ToolDefinition) -> str:

@@ -11,6 +11,8 @@ from typing import Any
 
 import rfc8785
 
+from proxy.pipeline.schema_pointers import pointed_at
+
 REDACTED = "[redacted]"
 MAX_STEPS = 10_000
 
@@ -27,10 +29,10 @@ def without_secrets(arguments: bytes, schema: bytes) -> bytes:
     """
     if not any(mark in schema for mark in _MARKS):
         return arguments
-    root = json.loads(schema)
     try:
+        root = json.loads(schema)
         shown = _Reader(root).shown(json.loads(arguments), [root])
-    except (RecursionError, LookupError, ValueError, TypeError):
+    except (RecursionError, LookupError, ValueError, TypeError, AttributeError):
         shown = {REDACTED: REDACTED}
     return rfc8785.dumps(shown)
 
@@ -71,21 +73,11 @@ class _Reader:
         inner += [schema[name] for name in _CASES if name in schema]
         inner += [one for name in _BY_NAME for one in schema.get(name, {}).values()]
         if "$ref" in schema:
-            inner.append(self._found(schema["$ref"]))
+            inner.append(pointed_at(self._root, schema["$ref"]))
         if "$dynamicRef" in schema:
             raise LookupError(schema["$dynamicRef"])
         for one in inner:
             yield from self._applied(one)
-
-    def _found(self, reference: str) -> Any:
-        """Return what a pointer into this schema points to (RFC 6901). Raises LookupError."""
-        if not reference.startswith("#"):
-            raise LookupError(reference)
-        found = self._root
-        for part in reference[1:].split("/")[1:]:
-            name = part.replace("~1", "/").replace("~0", "~")
-            found = found[int(name)] if isinstance(found, list) else found[name]
-        return found
 
 
 def _member(schema: dict[str, Any], name: str) -> Iterator[Any]:

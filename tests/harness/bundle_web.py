@@ -17,6 +17,7 @@ class BundleWeb:
 
     packed: bytes = b""
     mood: str = ""
+    etag: str = ""  # instead of one by the bytes
     token: str = ""
     asked: list[str] = field(default_factory=list)
     told: list[int] = field(default_factory=list)
@@ -50,7 +51,7 @@ class BundleWeb:
             writer.close()
 
     async def _send(self, fields: dict[str, str], writer: asyncio.StreamWriter) -> None:
-        tag = f'"{hashlib.sha256(self.packed).hexdigest()}"'
+        tag = self.etag or f'"{hashlib.sha256(self.packed).hexdigest()}"'
         condition = fields.get("if-none-match", "")
         self.asked.append(condition)
         status, body = 200, self.packed

@@ -121,10 +121,9 @@ class AlertDelivery:
         idle_s = IDLE_S
         # A try that ends during the query would look undelivered in its answer.
         busy = frozenset(self._in_flight)
+        if not await self._store_unstored():
+            idle_s = UNREADABLE_S
         try:
-            for alert in tuple(self._unstored.values()):
-                await self._outbox.enqueue_alert(alert)
-                self._unstored.pop(alert.id, None)
             stored = await self._outbox.due_alerts(self._clock() + _EVERY, AT_ONCE)
         except StoreError:
             log.exception("outbox not readable; alerts in memory are still delivered")
@@ -134,6 +133,22 @@ class AlertDelivery:
         self._metrics.alerts_pending(len(found))
         waiting = [alert for alert_id, alert in found.items() if alert_id not in busy]
         return waiting, idle_s
+
+    async def _store_unstored(self) -> bool:
+        """Store what waits in memory; return whether nothing waits there any more.
+
+        The first that cannot be stored goes to the end: it holds up no other.
+        """
+        for alert in tuple(self._unstored.values()):
+            try:
+                await self._outbox.enqueue_alert(alert)
+            except StoreError:
+                log.exception("alert still not stored", extra={"alert_id": alert.id})
+                if self._unstored.pop(alert.id, None) is not None:
+                    self._unstored[alert.id] = alert
+                return False
+            self._unstored.pop(alert.id, None)
+        return True
 
     async def _try(self, alert: Alert, tries: int) -> None:
         try:

@@ -13,7 +13,7 @@ from typing import Any
 
 from proxy.errors import PolicyInvalid
 from proxy.pdp.bundle import stage
-from proxy.pdp.bundle_files import MANIFEST, MAX_FILE_BYTES, read_bundle
+from proxy.pdp.bundle_files import MANIFEST, read_bundle
 from proxy.pdp.delivery.packing import is_suite, pack_files, unpack_files
 from proxy.pdp.delivery.signature import SIGNATURES, Trust, check_signature, signed
 from proxy.pdp.manifests import load_catalogue
@@ -97,13 +97,11 @@ def _as_json(files: Mapping[str, bytes]) -> dict[str, bytes]:
 
 
 def suites_of(source: Path) -> dict[str, bytes]:
-    """Return the suites beside a directory's policies, by path. Raises PolicyInvalid."""
-    found = {f"suites/{file.name}": file for file in (source / "suites").glob("*.yaml")}
-    suites = {path: file.read_bytes() for path, file in found.items() if is_suite(path)}
-    for path, content in suites.items():
-        if len(content) > MAX_FILE_BYTES:
-            raise PolicyInvalid(f"{path}: more than {MAX_FILE_BYTES} bytes. Cure: split it")
-    return suites
+    """Return the suites beside a directory's policies, by path. Raises PolicyInvalid.
+
+    They are read as the policies are: no link is followed, and no more read than a file may have.
+    """
+    return read_bundle(source, is_suite)
 
 
 def _compact(value: Any) -> bytes:

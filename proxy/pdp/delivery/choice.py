@@ -40,13 +40,6 @@ class Choices:
             raise PolicyInvalid("the choice cannot be kept on disk. Cure: look at policy.state")
         self._seen = self._chosen.stamp()
 
-    def restore(self, packed: bytes, offered: str) -> None:
-        """Take what was chosen before, nothing for what is offered. Raises PolicyInvalid."""
-        if packed:
-            self.choose(packed, offered)
-        else:
-            self.clear()
-
     def clear(self) -> None:
         """Take what is offered."""
         self._chosen.remove()

@@ -57,6 +57,14 @@ class KeptFile:
         with contextlib.suppress(OSError):
             self._path.unlink(missing_ok=True)
 
+    def _sync(self) -> None:
+        """Make the file's new name durable too."""
+        directory = os.open(self._directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
     def _replace(self, content: bytes) -> None:
         number, partial = tempfile.mkstemp(prefix=".kept-", dir=self._directory)
         try:
@@ -65,5 +73,6 @@ class KeptFile:
                 file.flush()
                 os.fsync(file.fileno())
             Path(partial).replace(self._path)
+            self._sync()
         finally:
             Path(partial).unlink(missing_ok=True)

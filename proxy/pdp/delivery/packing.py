@@ -1,12 +1,14 @@
 """A bundle's files as a .tar.gz: the same files give the same bytes, and few bytes give few files.
 
-Unpacked in memory, and decompressed only as far as a bundle may be large.
+Unpacked in memory, and decompressed only as far as a bundle may be large. The bytes are not
+trusted yet, so only plain headers (POSIX.1-1988, ustar) are read: no extended one, which could
+carry names without end and is read by a recursion.
 """
 
 import io
 import tarfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from proxy.errors import PolicyInvalid
@@ -14,23 +16,36 @@ from proxy.pdp.bundle_files import MAX_FILE_BYTES, MAX_FILES, MAX_TOTAL_BYTES, b
 from proxy.pdp.delivery.signature import SIGNATURES
 
 MAX_PACKED_BYTES = 16 * 1024 * 1024
+FORMAT = tarfile.USTAR_FORMAT
 MAX_TAR_BYTES = MAX_TOTAL_BYTES + MAX_FILES * 2 * tarfile.BLOCKSIZE
+MAX_TOLD_CHARS = 120
 _GZIP = 16 + zlib.MAX_WBITS
 # RFC 1952 without a time, a name, or the system it was made on.
 _LEVEL = 9
 
 
 def pack_files(files: Mapping[str, bytes]) -> bytes:
-    """Return the archive, its members sorted."""
+    """Return the archive, its members sorted. Raises PolicyInvalid: a path that does not fit."""
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+    with tarfile.open(fileobj=packed, mode="w", format=FORMAT, encoding="utf-8") as archive:
         for path in sorted(files):
-            member = tarfile.TarInfo(path)
-            member.size = len(files[path])
-            member.mode = 0o600
-            archive.addfile(member, io.BytesIO(files[path]))
+            _add(archive, path, files[path])
     squeeze = zlib.compressobj(_LEVEL, zlib.DEFLATED, _GZIP)
     return squeeze.compress(packed.getvalue()) + squeeze.flush()
+
+
+def _add(archive: tarfile.TarFile, path: str, content: bytes) -> None:
+    member = tarfile.TarInfo(path)
+    member.size = len(content)
+    member.mode = 0o600
+    fits = path.isprintable()
+    try:
+        archive.addfile(member, io.BytesIO(content))
+    except ValueError:
+        fits = False
+    if not fits:
+        told = ascii(path[:MAX_TOLD_CHARS])
+        raise PolicyInvalid(f"{told}: a path that is too long or odd. Cure: rename it")
 
 
 def unpack_files(packed: bytes) -> dict[str, bytes]:
@@ -38,11 +53,14 @@ def unpack_files(packed: bytes) -> dict[str, bytes]:
 
     Taken are plain files that belong into a bundle, its suites, and its signatures.
     """
-    try:
-        with tarfile.open(fileobj=io.BytesIO(_inflated(packed)), mode="r:") as archive:
-            return _files(archive)
-    except tarfile.TarError as error:
-        raise PolicyInvalid(f"the archive cannot be read ({type(error).__name__})") from None
+    files: dict[str, bytes] = {}
+    for member, content in _members(_inflated(packed)):
+        if not _is_plain(member) or member.name in files:
+            raise PolicyInvalid("the archive has a member that does not belong into a bundle")
+        if member.size > MAX_FILE_BYTES or len(files) >= MAX_FILES:
+            raise PolicyInvalid("the archive is larger than a bundle may be")
+        files[member.name] = content
+    return files
 
 
 def write_files(files: Mapping[str, bytes], directory: Path) -> None:
@@ -74,20 +92,27 @@ def _inflated(packed: bytes) -> bytes:
     return content
 
 
-def _files(archive: tarfile.TarFile) -> dict[str, bytes]:
-    files: dict[str, bytes] = {}
-    for member in archive:
-        if not _is_plain(member) or member.name in files:
-            raise PolicyInvalid("the archive has a member that does not belong into a bundle")
-        if member.size > MAX_FILE_BYTES or len(files) >= MAX_FILES:
-            raise PolicyInvalid("the archive is larger than a bundle may be")
-        content = archive.extractfile(member)
-        files[member.name] = content.read() if content is not None else b""
-    return files
+def _members(content: bytes) -> Iterator[tuple[tarfile.TarInfo, bytes]]:
+    """Yield the members one behind the other, until the zeros at the end. Raises PolicyInvalid."""
+    at = 0
+    while header := content[at : at + tarfile.BLOCKSIZE].rstrip(b"\0"):
+        at += tarfile.BLOCKSIZE
+        member = _read(header.ljust(tarfile.BLOCKSIZE, b"\0"))
+        if not 0 <= member.size <= len(content) - at:
+            raise PolicyInvalid("the archive cannot be read (a member is cut off)")
+        yield member, content[at : at + member.size]
+        at += -(-member.size // tarfile.BLOCKSIZE) * tarfile.BLOCKSIZE
+
+
+def _read(header: bytes) -> tarfile.TarInfo:
+    try:
+        return tarfile.TarInfo.frombuf(header, "utf-8", "strict")
+    except (tarfile.TarError, ValueError) as error:
+        raise PolicyInvalid(f"the archive cannot be read ({type(error).__name__})") from None
 
 
 def _is_plain(member: tarfile.TarInfo) -> bool:
     path = member.name
     is_relative = not {"", ".", ".."} & set(path.split("/"))
     is_ours = path == SIGNATURES or belongs(path) or is_suite(path)
-    return member.isreg() and not member.issparse() and is_relative and is_ours
+    return member.type == tarfile.REGTYPE and path.isprintable() and is_relative and is_ours

@@ -1,9 +1,11 @@
 """The policy as it is delivered: looked for, verified, never older, and the last good one kept."""
 
 import asyncio
+import contextlib
 import logging
 import shutil
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,7 +44,8 @@ class DeliveredPolicy:
     """Unpacks what is good into `directory`. `revision` is that of its manifest.
 
     What was unpacked is on trial until `settled` says whether the gateway could load it: only then
-    is it the last good one, whose number is the least that is taken.
+    is it the last good one, whose number is the least that is taken. Whoever looks settles before
+    the next look. What neither was loaded nor refused is fetched again.
     """
 
     def __init__(self, origin: Origin, trusted: Trust, opa: Path, state: Path) -> None:
@@ -54,7 +57,9 @@ class DeliveredPolicy:
         self._looking = asyncio.Lock()
         self._good: _Held | None = None
         self._tried: _Held | None = None
+        self.problem = ""  # with the last good one, at the start
         self.directory = Path(self._private.name) / "policies"
+        self._aside = Path(self._private.name) / "good"  # while another one is on trial
 
     @property
     def revision(self) -> str:
@@ -80,27 +85,57 @@ class DeliveredPolicy:
             cure = "look at policy.bundle and at the server that has it"
             raise PolicyUnavailable(f"There is no policy; {cure}.") from None
 
-    async def look(self, *, older: bool = False) -> bool:
-        """Unpack what is new, and say whether something is; `older` admits a smaller number too.
+    async def look(self, *, anew: bool = False, older: bool = False) -> bool:
+        """Unpack what is new, and say whether something is on trial now.
 
-        Raises PolicyUnavailable; PolicyInvalid for a bundle that is refused, once for each.
+        `anew` asks for what was judged before too, `older` admits a smaller number. Raises
+        PolicyUnavailable; PolicyInvalid for a bundle that is refused, once for each.
         """
         async with self._looking:
-            packed = await self._origin.fetch(anew=older)
+            packed = await self._origin.fetch(anew=anew or older)
             if packed is None:
                 return False
-            return await asyncio.to_thread(self._take, packed, older)
+            try:
+                is_new = await asyncio.to_thread(self._take, packed, older)
+            except PolicyInvalid:
+                self._origin.judged()
+                raise
+            if not is_new:
+                self._origin.judged()
+            return is_new
 
-    def settled(self, *, loaded: bool) -> None:
-        """Say whether what stands in the directory could be loaded; blocks for a disk write."""
-        tried, self._tried = self._tried, None
+    def settled(self, *, loaded: bool, again: bool = False) -> None:
+        """Say whether what is on trial could be loaded; blocks for a disk write.
+
+        `again`: it could not, and nothing is wrong with it. Raises PolicyUnavailable.
+        """
+        tried = self._tried
         if tried is None:
             return
+        if not again:
+            self._origin.judged()
         if loaded:
             self._good = tried
+            shutil.rmtree(self._aside, ignore_errors=True)
             self._kept.write(tried.packed)
         elif self._good is not None:
-            self._unpack(self._good.bundle)
+            with _disk():
+                shutil.rmtree(self.directory, ignore_errors=True)
+                self._aside.rename(self.directory)
+        self._tried = None
+
+    def standing(self) -> bytes:
+        """Return the archive of what stands in the directory; nothing when nothing does."""
+        held = self._tried or self._good
+        return held.packed if held else b""
+
+    def opened(self, packed: bytes) -> Delivered:
+        """Return what an archive holds, verified as any other; blocks.
+
+        Raises PolicyInvalid, PolicyUnavailable.
+        """
+        with _disk():
+            return open_bundle(packed, self._trusted, self._opa)
 
     def signed(self) -> bytes:
         """Return the last good archive as it was signed; nothing when there is none."""
@@ -130,31 +165,54 @@ class DeliveredPolicy:
     def _take_kept(self) -> None:
         packed = self._kept.read()
         if not packed:
+            if self._kept.stamp():
+                self._lose(f"{LAST_GOOD} cannot be read. Cure: look at policy.state")
             return
         try:
-            bundle = open_bundle(packed, self._trusted, self._opa)
+            bundle = self.opened(packed)
         except PolicyInvalid as error:
-            log.error("the last good policy is not taken: %s", error)
+            self._lose(str(error))
             return
         self._unpack(bundle)
         self._good = _Held(bundle, packed)
 
+    def _lose(self, why: str) -> None:
+        self.problem = f"the last good policy is not taken, so an older one could be: {why}"
+        log.error("%s", self.problem)
+
     def _take(self, packed: bytes, older: bool) -> bool:
-        bundle = open_bundle(packed, self._trusted, self._opa)
+        bundle = self.opened(packed)
         good = self._good.bundle if self._good else None
         if good is not None and not older:
             _check_newer(bundle, good)
         if (bundle.revision, bundle.number) == self._standing:
-            return False
+            return self._tried is not None
         self._unpack(bundle)
         self._tried = _Held(bundle, packed)
         return True
 
     def _unpack(self, bundle: Delivered) -> None:
-        fresh = Path(tempfile.mkdtemp(dir=self._private.name))
-        write_files(bundle.files, fresh)
-        shutil.rmtree(self.directory, ignore_errors=True)
-        fresh.rename(self.directory)
+        """Put it in the place of what stands there; the last good one is only put aside."""
+        with _disk(), contextlib.ExitStack() as unless_taken:
+            fresh = Path(tempfile.mkdtemp(dir=self._private.name))
+            unless_taken.callback(shutil.rmtree, fresh, ignore_errors=True)
+            write_files(bundle.files, fresh)
+            if self._good is not None and not self._aside.exists():
+                self.directory.rename(self._aside)
+            else:
+                shutil.rmtree(self.directory, ignore_errors=True)
+            fresh.rename(self.directory)
+            unless_taken.pop_all()
+
+
+@contextlib.contextmanager
+def _disk() -> Iterator[None]:
+    """Tell of a disk that takes nothing as of a policy that cannot be had now."""
+    try:
+        yield
+    except OSError as error:
+        cure = f"make room in {tempfile.gettempdir()}"
+        raise PolicyUnavailable(f"it cannot be unpacked ({error.strerror}); {cure}") from None
 
 
 def _check_newer(bundle: Delivered, good: Delivered) -> None:

@@ -7,6 +7,8 @@ and told, and no call waits for it or fails by it.
 
 import asyncio
 import contextlib
+import hashlib
+import hmac
 import json
 import logging
 import secrets
@@ -34,6 +36,9 @@ MASK_DEADLINE_S = 1.0
 TELL_AGAIN_S = 60.0
 STOP_DEADLINE_S = 5.0
 
+# What reading an agent's input, a tool's schema or a policy's masks raises when one is odd.
+_ODD = (ValueError, TypeError, LookupError, AttributeError, RecursionError)
+
 log = logging.getLogger(__name__)
 
 
@@ -57,7 +62,7 @@ class Decided:
 
 
 class DecisionLog:
-    """Writes decisions. The key of its stand-ins is made at each start and never kept."""
+    """Writes decisions. The key of their stand-ins is made at each start and never kept."""
 
     def __init__(
         self, files: LogFiles, engine: PolicyEngine, seers: Seers, metrics: Metrics
@@ -66,7 +71,7 @@ class DecisionLog:
         self._engine = engine
         self._seers = seers
         self._metrics = metrics
-        self._stand_ins = StandIns(secrets.token_bytes(32))
+        self._key = secrets.token_bytes(32)
         self._waiting: deque[Decided] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -106,7 +111,15 @@ class DecisionLog:
             if not self._is_ending:
                 self._wake.clear()
             while self._waiting:
-                await self._write(self._taken())
+                await self._survived(self._taken())
+
+    async def _survived(self, batch: list[Decided]) -> None:
+        """Write a batch; whatever fails in it is told, and ends no other."""
+        (failed,) = await asyncio.gather(self._write(batch), return_exceptions=True)
+        if failed is not None:
+            self._trouble(f"decisions are not logged: {type(failed).__name__}")
+            for _ in batch:
+                self._metrics.decision_logged(Logged.FAILED)
 
     def _taken(self) -> list[Decided]:
         taken = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
@@ -144,13 +157,13 @@ class DecisionLog:
         try:
             record = self._record(decided, masks)
             return record.to_line(), Logged.WRITTEN if record.replayable else Logged.WITHHELD
-        except ValueError:
+        except _ODD:
             self._trouble("a decision is not logged: its input cannot be written as JSON")
             return b"", Logged.FAILED
 
     def _record(self, decided: Decided, masks: Any) -> DecisionRecord:
         document = json.loads(decided.body)["input"]
-        shown, replayable = self._shown(document, masks, decided.schema)
+        shown, replayable = self._shown(document, masks, decided)
         return DecisionRecord(
             decision_id=decided.decision.id,
             at=decided.at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -163,11 +176,14 @@ class DecisionLog:
             replayable=replayable,
         )
 
-    def _shown(self, document: dict[str, Any], masks: Any, schema: bytes) -> tuple[Shown, bool]:
+    def _shown(self, document: dict[str, Any], masks: Any, of: Decided) -> tuple[Shown, bool]:
+        # A key for each record: whoever reads the log could let an agent try values otherwise.
+        key = hmac.digest(self._key, of.decision.id.encode(), hashlib.sha256)
         try:
-            return masked_input(document, masks, schema, self._seers, self._stand_ins), True
-        except (ValueError, DetentError) as error:
-            self._trouble(f"arguments are left out of the decision log: {error}")
+            return masked_input(document, masks, of.schema, self._seers, StandIns(key)), True
+        except (*_ODD, DetentError) as error:
+            why = error if isinstance(error, (ValueError, DetentError)) else type(error).__name__
+            self._trouble(f"arguments are left out of the decision log: {why}")
             return Shown(withheld_input(document), ()), False
 
     def _trouble(self, what: str) -> None:

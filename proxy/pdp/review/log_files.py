@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import gzip
 import os
+import stat
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -77,10 +78,13 @@ class LogFiles:
 
 def _is_being_written(file: Path) -> bool:
     try:
-        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        # O_NONBLOCK: a pipe that took a file's place must not hang us.
+        fd = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return True  # gone already, or a link, which is none of ours
     try:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            return True
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -105,13 +109,13 @@ def read_log(path: Path) -> Iterator[DecisionRecord | None]:
 def find_record(path: Path, decision_id: str) -> DecisionRecord | None:
     """Return the record of one decision, looking into the newest file first.
 
-    Raises PolicyInvalid as `read_log` does.
+    A line begins with its id, so that no other is parsed. Raises PolicyInvalid as `read_log` does.
     """
-    wanted = decision_id.encode()
+    wanted = b'{"decision_id":"%b"' % decision_id.encode()
     for line in (line for file in reversed(_files(path)) for line in _lines(file)):
         with contextlib.suppress(ValueError):
-            if wanted in line and (record := parse_record(line)).decision_id == decision_id:
-                return record
+            if line.startswith(wanted):
+                return parse_record(line)
     return None
 
 

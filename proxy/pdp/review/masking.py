@@ -6,8 +6,10 @@ calls secret, what looks like a live secret, and every text beside them that hol
 
 import copy
 import json
-from collections.abc import Callable, Iterator
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 from proxy.pdp.review.pointers import Place, parse_pointers, places, pointer
@@ -16,7 +18,7 @@ from proxy.pdp.review.stand_ins import StandIns
 # What came from the agent. The rest of an input is the gateway's and the bundle's own.
 AGENT_PARTS = ("arguments", "extras", "meta", "input_responses")
 MIN_HIDDEN_CHARS = 5
-MAX_HIDDEN = 64
+MAX_HIDDEN = 256
 MAX_DEPTH = 200
 
 _ABOUT_ARGUMENTS = (*AGENT_PARTS, "arguments_sha256", "urls")
@@ -49,22 +51,24 @@ def masked_input(
 ) -> Shown:
     """Return an input with stand-ins; `masks` is the answer of `data.detent.log.mask`.
 
-    Raises ValueError when the masks are not a list of pointers or the input is nested too deeply.
+    Raises ValueError when the masks are not a list of pointers, the input is nested too deeply, or
+    more is hidden than can be looked for elsewhere.
     """
     wanted = parse_pointers(masks)
     shown = _without_manifest(document)
+    hiding = _Hiding(shown)
     try:
-        hiding = _Hiding(shown, stand_ins)
         for steps in wanted:
             hiding.hide(places(shown, steps))
         hiding.hide(_secret_places(shown, schema, seers))
         hiding.hide_where(lambda text: seers.masked_text(text) != text)
-        hidden = hiding.texts()
-        hiding.hide_where(lambda text: any(one in text for one in hidden))
+        hiding.hide_where(hiding.holding().__contains__)
     except RecursionError as deep:
         raise ValueError("nested too deeply") from deep
-    hiding.follow(seers)
-    return Shown(shown, tuple(sorted(hiding.masked)))
+    masked = hiding.replace(stand_ins)
+    if masked:
+        masked |= _follow(shown, seers, stand_ins)
+    return Shown(shown, tuple(sorted(masked)))
 
 
 def withheld_input(document: dict[str, Any]) -> dict[str, Any]:
@@ -88,58 +92,94 @@ def _without_manifest(document: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Hiding:
-    """The places of one input that are hidden by now."""
+    """The places of one input that are to be hidden, all of them found before one is."""
 
-    def __init__(self, shown: dict[str, Any], stand_ins: StandIns) -> None:
+    def __init__(self, shown: dict[str, Any]) -> None:
         self._shown = shown
-        self._stand_ins = stand_ins
-        self._texts: set[str] = set()
-        self.masked: set[str] = set()
+        self._found: dict[Place, bool] = {}
 
     def hide(self, found: Iterator[Place], *, names: bool = False) -> None:
-        """Put stand-ins there. A place inside of one that is hidden already is left."""
-        for place in list(found):
-            if not place or any(pointer(place[:end]) in self.masked for end in range(len(place))):
-                continue
-            if pointer(place) in self.masked:
-                continue
-            holder: Any = self._shown
-            for step in place[:-1]:
-                holder = holder[step]
-            self._texts.update(text for _, text in _texts(holder[place[-1]], ()))
-            holder[place[-1]] = self._stand_ins.of(holder[place[-1]], names=names)
-            self.masked.add(pointer(place))
+        """Hide what stands there; with its `names`, when one of them is a secret."""
+        for place in found:
+            self._found[place] = names or self._found.get(place, False)
 
     def hide_where(self, is_hidden: Callable[[str], bool]) -> None:
         """Hide such texts of the agent, and whole objects in which one is a member's name."""
-        context = self._shown.get("context")
-        if not isinstance(context, dict):
-            return
-        for name in AGENT_PARTS:
-            place = ("context", name)
-            keys = _names(context.get(name), place)
-            self.hide((at for at, key in keys if is_hidden(key)), names=True)
-            self.hide(at for at, text in _texts(context.get(name), place) if is_hidden(text))
+        for part, place in self._parts():
+            self.hide((at for at, key in _names(part, place) if is_hidden(key)), names=True)
+            self.hide(at for at, text in _texts(part, place) if is_hidden(text))
 
-    def texts(self) -> list[str]:
-        """Return the longest of the texts that were hidden."""
-        long = (text for text in self._texts if len(text) >= MIN_HIDDEN_CHARS)
-        return sorted(long, key=len, reverse=True)[:MAX_HIDDEN]
+    def holding(self) -> set[str]:
+        """Return the agent's texts in which one stands that is hidden elsewhere.
 
-    def follow(self, seers: Seers) -> None:
-        """Make what was derived from the arguments fit what is left of them."""
+        Raises ValueError when these are too many to be looked for.
+        """
+        inner = (text for place in self._outer() for _, text in _texts(self._at(place), ()))
+        hidden = {text for text in inner if len(text) >= MIN_HIDDEN_CHARS}
+        if len(hidden) > MAX_HIDDEN:
+            raise ValueError(f"more than {MAX_HIDDEN} texts are to be hidden")
+        given = {text for part, place in self._parts() for _, text in _texts(part, place)}
+        given |= {name for part, place in self._parts() for _, name in _names(part, place)}
+        return _holding(list(given), hidden)
+
+    def replace(self, stand_ins: StandIns) -> set[str]:
+        """Put stand-ins there, and return the pointers: no name of a hidden object is in them."""
+        outer = self._outer()
+        for place, names in outer.items():
+            self._at(place[:-1])[place[-1]] = stand_ins.of(self._at(place), names=names)
+        return {pointer(place) for place in outer}
+
+    def _parts(self) -> Iterator[tuple[Any, Place]]:
         context = self._shown.get("context")
-        if not self.masked or not isinstance(context, dict):
-            return
-        parts = {name: context[name] for name in AGENT_PARTS if context.get(name)}
-        urls = list(seers.urls_in(parts))
-        if urls != context.get("urls", []):
-            context["urls"] = urls
-            self.masked.add("/context/urls")
-        digest = context.get("arguments_sha256")
-        if isinstance(digest, str):
-            context["arguments_sha256"] = self._stand_ins.of_sha256(digest)
-            self.masked.add("/context/arguments_sha256")
+        if isinstance(context, dict):
+            yield from ((context.get(name), ("context", name)) for name in AGENT_PARTS)
+
+    def _outer(self) -> dict[Place, bool]:
+        """Return the places that are in no other, and whether there is a secret name in them."""
+        outer: dict[Place, bool] = {}
+        for place in sorted(self._found, key=len):
+            above = (place[:end] for end in range(1, len(place) + 1))
+            first = next(one for one in above if one in outer or one == place)
+            outer[first] = outer.get(first, False) or self._found[place]
+        return outer
+
+    def _at(self, place: Place) -> Any:
+        found: Any = self._shown
+        for step in place:
+            found = found[step]
+        return found
+
+
+def _holding(texts: list[str], hidden: Iterable[str]) -> set[str]:
+    """Return the texts that hold a hidden one; each is looked for once, in all of them as one."""
+    starts = list(accumulate((len(text) + 1 for text in texts), initial=0))
+    joined = "\0".join(texts)
+    found = set()
+    for one in hidden:
+        at = joined.find(one)
+        while at >= 0:
+            which = bisect_right(starts, at) - 1
+            found.add(texts[which])
+            at = joined.find(one, starts[which + 1])
+    return found
+
+
+def _follow(shown: dict[str, Any], seers: Seers, stand_ins: StandIns) -> set[str]:
+    """Make what was derived from the arguments fit what is left of them; return the pointers."""
+    context = shown.get("context")
+    if not isinstance(context, dict):
+        return set()
+    masked = set()
+    parts = {name: context[name] for name in AGENT_PARTS if context.get(name)}
+    urls = list(seers.urls_in(parts))
+    if urls != context.get("urls", []):
+        context["urls"] = urls
+        masked.add("/context/urls")
+    digest = context.get("arguments_sha256")
+    if isinstance(digest, str):
+        context["arguments_sha256"] = stand_ins.of_sha256(digest)
+        masked.add("/context/arguments_sha256")
+    return masked
 
 
 def _texts(value: Any, place: Place) -> Iterator[tuple[Place, str]]:

@@ -1,10 +1,13 @@
 """Pointers (RFC 6901) in which `*` stands for any key or index: the places of a JSON value."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 MAX_POINTERS = 4_096
 MAX_POINTER_CHARS = 2_048
+
+_INDEX = re.compile(r"0|[1-9][0-9]{0,8}")  # RFC 6901, section 4
 
 Place = tuple[str | int, ...]
 
@@ -26,13 +29,17 @@ def places(value: Any, steps: tuple[str, ...], before: Place = ()) -> Iterator[P
     if not steps:
         yield before
     elif isinstance(value, dict):
-        for key in value:
-            if steps[0] in {"*", key}:
-                yield from places(value[key], steps[1:], (*before, key))
+        for key in value if steps[0] == "*" else {steps[0]} & value.keys():
+            yield from places(value[key], steps[1:], (*before, key))
     elif isinstance(value, list):
-        for index, item in enumerate(value):
-            if steps[0] in {"*", str(index)}:
-                yield from places(item, steps[1:], (*before, index))
+        for index in _named(steps[0], len(value)):
+            yield from places(value[index], steps[1:], (*before, index))
+
+
+def _named(step: str, length: int) -> Iterable[int]:
+    if step == "*":
+        return range(length)
+    return [int(step)] if _INDEX.fullmatch(step) and int(step) < length else []
 
 
 def _steps(item: Any) -> tuple[str, ...]:

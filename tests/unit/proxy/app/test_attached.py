@@ -10,8 +10,8 @@ from proxy.app import attached as module
 from proxy.app.attached import AttachedPolicy, gateway_of
 from proxy.app.secrets import Secrets
 from proxy.config.settings import Settings
-from proxy.errors import ConfigError, PolicyInvalid, StoreUnavailable
-from proxy.pdp.archive import pack
+from proxy.errors import ConfigError, PolicyInvalid, PolicyUnavailable, StoreUnavailable
+from proxy.pdp.archive import pack, unpack
 from proxy.pdp.bundle_files import read_bundle
 
 URL = "http://127.0.0.1:1"
@@ -93,6 +93,36 @@ async def test_every_new_policy_is_loaded_once(policy: AttachedPolicy, gateway: 
     with contextlib.suppress(asyncio.CancelledError):
         await following
     assert loaded == ["sha256:2", "sha256:bad", "sha256:3"]
+
+
+async def test_a_policy_that_could_not_be_tried_is_tried_again(
+    policy: AttachedPolicy, gateway: Gateway, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that is down, a full disk: the sidecar does not stay behind its gateway."""
+    await policy.first()
+    troubles = [OSError(28, "No space left on device")]
+    loaded: list[str] = []
+
+    def unpack_once_there_is_room(packed: bytes, directory: Path) -> None:
+        if troubles:
+            raise troubles.pop()
+        unpack(packed, directory)
+
+    async def reload() -> str:
+        loaded.append(policy.revision)
+        if len(loaded) == 1:
+            raise PolicyUnavailable("OPA was not ready")
+        return policy.revision
+
+    monkeypatch.setattr(module, "unpack", unpack_once_there_is_room)
+    gateway.revision = "sha256:2"
+    following = asyncio.create_task(policy.follow(reload))
+    async with asyncio.timeout(5):
+        while len(loaded) < 2:
+            await asyncio.sleep(0.005)
+    await asyncio.sleep(0.1)
+    following.cancel()
+    assert loaded == ["sha256:2", "sha256:2"]
 
 
 async def test_the_connection_has_our_token(tmp_path: Path) -> None:

@@ -6,10 +6,17 @@ from typing import Any, cast
 
 import pytest
 
-from proxy.app.delivered import candidate_delivered, delivered_of, follow, source_of, trust_of
+from proxy.app.delivered import (
+    begun,
+    candidate_delivered,
+    delivered_of,
+    follow,
+    source_of,
+    trust_of,
+)
 from proxy.app.secrets import Secrets
 from proxy.config import Settings
-from proxy.errors import ConfigError, PolicyInvalid, PolicyUnavailable
+from proxy.errors import ConfigError, PolicyInvalid
 from tests.harness.signing import BundleKey
 from tests.harness.tiny_bundle import write
 
@@ -84,62 +91,56 @@ async def test_a_check_looks_at_what_would_be_served(
     assert revisions[0] == revisions[1]
 
 
-class Looked:
-    """Finds what it is told to, one after the other; `over` is set after the last."""
+class Live:
+    """A policy in force that keeps what people were told; `over` is set after the last look."""
 
-    def __init__(self, found: list[Any]) -> None:
+    def __init__(self, found: list[str]) -> None:
         self.found = found
+        self.told: list[str] = []
         self.over = asyncio.Event()
 
-    async def look(self) -> bool:
-        if not self.found:
+    async def follow_once(self, told: str = "") -> str:
+        self.told.append(told)
+        if len(self.told) > len(self.found):
             self.over.set()
-            return False
-        found = self.found.pop(0)
-        if isinstance(found, Exception):
-            raise found
-        return bool(found)
+            return ""
+        return self.found[len(self.told) - 1]
 
 
-class Live:
-    """A policy in force that keeps what it hears."""
-
-    def __init__(self) -> None:
-        self.heard: list[str] = []
-
-    async def reload(self, *, older: bool = False) -> str:
-        del older
-        self.heard.append("reload")
-        raise PolicyInvalid("its suites fail")
-
-    async def refuse(self, kind: str, message: str) -> None:
-        self.heard.append(f"{kind}: {message}")
-
-
-async def followed(*found: Any) -> list[str]:
-    """Follow through all of these; return what the live policy heard."""
-    policy, live, started = Looked(list(found)), Live(), asyncio.Event()
-    following = asyncio.create_task(follow(cast("Any", policy), live, 0, started.wait))
+async def test_the_source_is_looked_at_once_the_gateway_has_started() -> None:
+    """Each look knows what trouble the one before it told."""
+    live, started = Live(["", "away", "older"]), asyncio.Event()
+    following = asyncio.create_task(follow(live, 0, started.wait))
     await asyncio.sleep(0.01)
-    assert len(policy.found) == len(found)  # not before the gateway has started
+    assert live.told == []
     started.set()
     async with asyncio.timeout(5):
-        await policy.over.wait()
+        await live.over.wait()
     following.cancel()
-    return live.heard
+    assert live.told[:4] == ["", "", "away", "older"]
 
 
-async def test_what_is_new_is_loaded() -> None:
-    """One that does not load ends nothing: the reload has told."""
-    assert await followed(False, True, False, True) == ["reload", "reload"]
+class Newer:
+    """A source that has another bundle, or not."""
+
+    def __init__(self, *, is_new: bool) -> None:
+        self.is_new = is_new
+
+    async def look(self) -> bool:
+        return self.is_new
 
 
-async def test_a_trouble_is_told_once() -> None:
-    """And again after it was over, or when it is another."""
-    away, older = PolicyUnavailable("away"), PolicyInvalid("older")
-    assert await followed(away, away, older, away, False, away) == [
-        "policy-bundle-unavailable: away",
-        "policy-bundle-refused: older",
-        "policy-bundle-unavailable: away",
-        "policy-bundle-unavailable: away",
-    ]
+async def test_a_last_good_policy_that_is_good_no_more_gives_way_to_a_newer_one() -> None:
+    """Without a newer one there is no start."""
+    tries: list[int] = []
+
+    def assemble() -> str:
+        tries.append(len(tries))
+        if len(tries) == 1:
+            raise PolicyInvalid("refused since the update")
+        return "assembled"
+
+    assert await begun(cast("Any", Newer(is_new=True)), assemble) == "assembled"
+    tries.clear()
+    with pytest.raises(PolicyInvalid, match="since the update"):
+        await begun(cast("Any", Newer(is_new=False)), assemble)

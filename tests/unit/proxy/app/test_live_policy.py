@@ -1,7 +1,7 @@
 import asyncio
+import json
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,9 +9,11 @@ import pytest
 from proxy.app import live_policy as module
 from proxy.app.gateway import Gateway
 from proxy.errors import PolicyInvalid
+from proxy.pdp.archive import pack
 from proxy.pdp.delivery.choice import Choices
+from proxy.pdp.delivery.packing import pack_files, unpack_files
 from tests.harness.assembled import break_policy, running, stored_alerts
-from tests.harness.tiny_bundle import RULE, write
+from tests.harness.tiny_bundle import FAILING_SUITE, RULE, write
 from tests.harness.world import World
 
 
@@ -99,6 +101,60 @@ async def test_a_choice_that_does_not_load_is_taken_back(
     assert Choices(world.directory / "var" / "policy").instead_of(new) == b""
 
 
+async def test_a_choice_is_kept_only_once_it_was_loaded(
+    gateway: Gateway, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that ends while it tries one starts again without it."""
+    change(world.bundle, "new")
+    new = await gateway.reload_policy()
+    kept: list[bytes] = []
+
+    async def fail(_: object) -> None:
+        kept.append(Choices(world.directory / "var" / "policy").instead_of(new))
+        raise PolicyInvalid("its suites fail")
+
+    monkeypatch.setattr(gateway.parts.policy, "reload", fail)
+    with pytest.raises(PolicyInvalid):
+        await gateway.live.rollback()
+    assert kept == [b""]
+
+
+async def test_a_choice_that_cannot_be_kept_does_not_stay_in_force(
+    gateway: Gateway, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A restart would take it back."""
+    change(world.bundle, "new")
+    new = await gateway.reload_policy()
+
+    def full(*_: object) -> None:
+        raise PolicyInvalid("the choice cannot be kept on disk")
+
+    monkeypatch.setattr(Choices, "choose", full)
+    with pytest.raises(PolicyInvalid, match="cannot be kept"):
+        await gateway.live.rollback()
+    assert gateway.parts.policy.revision == new
+
+
+async def test_a_choice_that_does_not_load_ends_no_start(world: World) -> None:
+    """What is offered decides, people are told, and the choice is gone."""
+    async with running(world) as gateway:
+        old = gateway.live.bundle.revision
+        failing = {"suites/reads.yaml": FAILING_SUITE.encode()}
+        packed = pack_files(unpack_files(gateway.parts.source.archive) | failing)
+        choices = Choices(world.directory / "var" / "policy")
+        choices.choose(other_revision(packed), old)
+    async with running(world) as gateway:
+        assert gateway.live.bundle.revision == gateway.parts.policy.revision == old
+    assert stored_alerts(world) == ["policy-not-kept"]
+    assert choices.instead_of(old) == b""
+
+
+def other_revision(packed: bytes) -> bytes:
+    files = unpack_files(packed)
+    manifest = {**json.loads(files[".manifest"]), "revision": "sha256:chosen"}
+    return pack_files(files | {".manifest": json.dumps(manifest).encode()})
+
+
 async def test_another_process_of_ours_chooses_for_us_too(gateway: Gateway, world: World) -> None:
     """Workers share a directory, and one of them is asked; a broken choice is told."""
     old = gateway.parts.policy.revision
@@ -134,41 +190,6 @@ async def test_without_a_candidate_nothing_is_promoted(gateway: Gateway) -> None
         await gateway.live.promote("sha256:1")
 
 
-class Signed:
-    """A delivery that keeps what it hears."""
-
-    number = 7
-
-    def __init__(self) -> None:
-        self.heard: list[object] = []
-
-    async def look(self, *, older: bool = False) -> bool:
-        self.heard.append(("look", older))
-        return True
-
-    def settled(self, *, loaded: bool) -> None:
-        self.heard.append(loaded)
-
-    def signed(self) -> bytes:
-        return b"signed"
-
-
-async def test_a_delivery_is_looked_at_and_told_what_came_of_it(
-    gateway: Gateway, world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Good or bad: only what was loaded is the last good one."""
-    signed = Signed()
-    on = replace(gateway.live._on, delivery=signed)
-    monkeypatch.setattr(gateway.live, "_on", on)
-    await gateway.live.reload(older=True)
-    break_policy(world)
-    with pytest.raises(PolicyInvalid):
-        await gateway.live.reload()
-    assert signed.heard == [("look", True), True, ("look", False), False]
-    assert gateway.live.signed() == b"signed"
-    assert (await gateway.live.status())["number"] == 7
-
-
 async def test_a_sidecar_chooses_nothing(
     gateway: Gateway, world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -189,3 +210,23 @@ async def test_those_attached_get_what_is_in_force(gateway: Gateway) -> None:
     revision, packed = await gateway.live.archived()
     assert revision == gateway.parts.policy.revision
     assert packed[:2] == b"\x1f\x8b"
+
+
+async def test_those_attached_get_no_half_of_a_bundle(
+    gateway: Gateway, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One that is replaced while it is packed is being deleted: the next is packed instead."""
+    change(world.bundle, "new")
+    loop = asyncio.get_running_loop()
+    packed: list[Path] = []
+
+    def replaced_meanwhile(directory: Path) -> bytes:
+        if not packed:
+            packed.append(directory)
+            asyncio.run_coroutine_threadsafe(gateway.reload_policy(), loop).result(20)
+        return pack(directory)
+
+    monkeypatch.setattr(module, "pack", replaced_meanwhile)
+    revision, given = await gateway.live.archived()
+    assert revision == gateway.parts.policy.revision
+    assert b"# new" in unpack_files(given)["main.rego"]

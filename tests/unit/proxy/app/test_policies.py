@@ -7,9 +7,12 @@ import pytest
 
 from proxy.app import policies
 from proxy.app.policies import CurrentCatalogue, PolicySource, check_policies
-from proxy.errors import PolicyInvalid
+from proxy.errors import PolicyInvalid, PolicyUnavailable
 from proxy.model.ledger import Limits
 from proxy.pdp.base import QueryAnswer, StagedBundle
+from proxy.pdp.delivery.building import Delivered
+from proxy.pdp.delivery.choice import Choices
+from proxy.pdp.delivery.packing import pack_files
 from proxy.pdp.manifests import Catalogue, load_catalogue
 from tests.harness.tiny_bundle import (
     BROKEN_RULE,
@@ -90,17 +93,64 @@ def test_a_bundle_that_cannot_be_read_is_refused_and_leaves_no_copy(
     assert copies(staging) == []
 
 
-def test_no_room_for_a_copy_is_a_refusal_with_its_cure(
+def test_no_room_for_a_copy_says_nothing_of_the_policy(
     source: PolicySource, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk is no bug."""
+    """It is tried again, and the cure is told."""
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(policies, "stage", full)
-    with pytest.raises(PolicyInvalid, match=r"\(No space left on device\); make room in "):
+    with pytest.raises(PolicyUnavailable, match=r"\(No space left on device\); make room in "):
         source.stage()
+
+
+class Unpacking:
+    """Has unpacked an archive into the directory; takes no other as signed."""
+
+    def standing(self) -> bytes:
+        return b"as it was signed"
+
+    def opened(self, packed: bytes) -> Delivered:
+        raise PolicyInvalid("the bundle is not signed")
+
+
+def test_signed_policies_are_kept_as_they_were_signed(bundle: Path, opa: Path) -> None:
+    """What is promoted or gone back to is verified again, and unsigned policies are not staged."""
+    source = PolicySource(bundle, opa, lambda: "sha256:1", signed=Unpacking())
+    source.stage()
+    assert source.archive == b"as it was signed"
+    with pytest.raises(PolicyInvalid, match="not signed"):
+        source.stage(pack_files({}))
+    source.cleanup()
+
+
+def test_a_choice_that_cannot_be_staged_is_left_at_a_start(
+    bundle: Path, opa: Path, tmp_path: Path
+) -> None:
+    """What is offered begins, and why is known; what is offered itself is not left."""
+    choices = Choices(tmp_path / "state")
+    source = PolicySource(bundle, opa, choices=choices)
+    offered, _ = source.stage()
+    choices.choose(pack_files({".manifest": b'{"revision": "sha256:2"}'}), offered.revision)
+    assert source.first()[0].revision == offered.revision
+    assert "does not load" in source.problem
+    assert choices.instead_of(offered.revision) == b""
+    write(bundle, {"main.rego": BROKEN_RULE})
+    with pytest.raises(PolicyInvalid):
+        source.first()
+    source.cleanup()
+
+
+def test_what_is_offered_is_what_stands_there(bundle: Path, opa: Path) -> None:
+    """Whoever unpacked it took a bundle back that did not load."""
+    standing = ["sha256:1"]
+    source = PolicySource(bundle, opa, lambda: standing[0])
+    source.stage()
+    standing[0] = "sha256:0"
+    assert source.offered == "sha256:0"
+    source.cleanup()
 
 
 async def test_a_bundle_whose_suites_pass_may_decide(source: PolicySource) -> None:

@@ -11,8 +11,9 @@ from proxy.ingress.operator_explain import EXPLAINED, Explain, ExplainRoutes
 from proxy.model.session import Operator
 from proxy.pdp.review.explain import Explanation, Fired, Looked
 
+DECISION = "dec_-NxAb_" + "0" * 18
 FOUND = Explanation(
-    "dec_1", "2026-01-01T00:00:00Z", "acme", "a", "s/t", "deny", "sha256:1",
+    DECISION, "2026-01-01T00:00:00Z", "acme", "a", "s/t", "deny", "sha256:1",
     (Fired("r", "refuses it", "a-b", "No.", ("r.rego:1",), (Looked("a.b", None),)),),
 )  # fmt: skip
 
@@ -21,14 +22,14 @@ def operator(*tenants: str) -> Operator:
     return Operator("oncall", ("view",), tenants)
 
 
-def asked(query: bytes = b"") -> Request:
-    scope = {"type": "http", "query_string": query, "path_params": {"decision": "dec_1"}}
+def asked(query: bytes = b"", decision: str = DECISION) -> Request:
+    scope = {"type": "http", "query_string": query, "path_params": {"decision": decision}}
     return Request(scope | {"headers": [], "method": "GET", "path": "/"})
 
 
 def answering(found: Explanation | Exception | None) -> Explain:
     async def explain(decision_id: str) -> Explanation | None:
-        assert decision_id == "dec_1"
+        assert decision_id == DECISION
         if isinstance(found, Exception):
             raise found
         return found
@@ -53,6 +54,16 @@ async def test_others_learn_nothing(explain: Explain | None, tenant: str) -> Non
     with pytest.raises(BadRequest) as refused:
         await ExplainRoutes(explain).explanation(operator(tenant), asked())
     assert (refused.value.http, refused.value.code) == (404, "not-found")
+
+
+@pytest.mark.parametrize(
+    "decision", ["dec_", "x" * 28, DECISION[:-1], DECISION + "0", "dec_" + "." * 24]
+)
+async def test_what_is_no_decision_is_not_looked_for(decision: str) -> None:
+    """Whoever asks for a part of all ids would have the whole log read."""
+    with pytest.raises(BadRequest) as refused:
+        await ExplainRoutes(answering(FOUND)).explanation(operator("*"), asked(b"", decision))
+    assert refused.value.http == 404
 
 
 async def test_what_cannot_be_explained_now_is_told() -> None:

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import PolicyInvalid
-from proxy.pdp import archive as module
 from proxy.pdp.archive import pack, unpack
 from proxy.pdp.bundle_files import read_bundle
+from proxy.pdp.delivery import packing as module
 
 FILES = {
     ".manifest": b'{"roots":["detent","tools"]}',
@@ -71,7 +71,7 @@ def test_an_archive_that_is_no_bundle_is_refused(packed: bytes, tmp_path: Path) 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("limit", ["MAX_FILES", "MAX_FILE_BYTES", "MAX_TOTAL_BYTES"])
+@pytest.mark.parametrize("limit", ["MAX_FILES", "MAX_FILE_BYTES", "MAX_TAR_BYTES"])
 def test_an_archive_is_bounded(
     bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
 ) -> None:

@@ -48,6 +48,12 @@ def test_only_what_belongs_is_read(written: Written) -> None:
     assert read_bundle(source) == {"a.rego": b"package a", "b/data.yaml": b"{}"}
 
 
+def test_other_files_are_read_by_the_same_rules(written: Written) -> None:
+    """Suites stand beside the policies."""
+    source = written({"a.rego": "package a", "b/x.yaml": "{}"})
+    assert read_bundle(source, lambda path: path == "b/x.yaml") == {"b/x.yaml": b"{}"}
+
+
 def test_a_test_is_left_out(written: Written) -> None:
     """By its name and its package."""
     source = written({"a.rego": "package a", "a_test.rego": "# a\npackage a_test\n"})

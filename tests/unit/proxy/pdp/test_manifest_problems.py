@@ -1,5 +1,6 @@
 """How the parts of a manifest entry must fit each other."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,6 +66,13 @@ def test_a_dollar_is_for_methods_only() -> None:
 def test_a_tool_in_order_has_no_problems(entry: dict[str, Any]) -> None:
     """An MCP tool with a pin, an HTTP tool with its whole request."""
     assert problems(entry) == []
+
+
+def test_a_schema_is_not_fetched_from_elsewhere(tmp_path: Path) -> None:
+    """It could change after the review, and any address could be named."""
+    (tmp_path / "schema.json").write_text("{}")
+    elsewhere = schema(**{"$ref": (tmp_path / "schema.json").as_uri()})
+    assert problems(elsewhere)[0].startswith("input_schema is no JSON Schema: ")
 
 
 @pytest.mark.parametrize(

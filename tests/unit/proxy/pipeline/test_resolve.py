@@ -80,6 +80,19 @@ async def test_a_schema_may_say_that_it_takes_more(house: Any) -> None:
     assert await reason_of(house, "write_file", arguments={"x": 1}) == "role-allows-tool"
 
 
+@pytest.mark.parametrize("draft", ["draft-04", "draft-06", "draft-07"])
+async def test_unknown_arguments_are_refused_in_older_drafts_too(house: Any, draft: str) -> None:
+    """Those have no `unevaluatedProperties`, and most servers write draft-07."""
+    old = house.tool.tools[1]
+    known = {"$schema": f"http://json-schema.org/{draft}/schema#", "properties": {"path": {}}}
+    house.tool.tools[1] = replace(old, input_schema=json.dumps(known).encode())
+    await house.registry.refresh()
+    answer = await house.call("write_file", arguments={"path": "a", "extra": 1})
+    assert answer.reasons[0].id == "arguments-invalid"
+    assert "the arguments: additionalProperties" in answer.reasons[0].message
+    assert await reason_of(house, "write_file", arguments={"path": "a"}) == "role-allows-tool"
+
+
 async def test_an_http_tool_is_defined_by_its_manifest(house: Any) -> None:
     """Reviewed in Git as a whole, it needs no pin."""
     manifest = ToolManifest("repo", "read_file", Effect.READ, http=HttpBinding("GET", "/"))

@@ -67,6 +67,10 @@ LOST = {
     "another document": {"$ref": "https://example.org/schema"},
     "a circle": {"$ref": "#"},
     "whatever is meant by then": {"$dynamicRef": "#node"},
+    "a name": {"$ref": "#name"},
+    "no text": {"$ref": 7},
+    "a word of later drafts": {"dependentSchemas": []},
+    "no members": {"patternProperties": []},
 }
 
 

@@ -1,6 +1,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -186,6 +187,20 @@ async def test_an_alert_kept_in_memory_is_stored_when_the_ledger_is_back(
     async with running(subject):
         await until(lambda: len(sink.tries) == 1)
     assert [kept.id for kept, _ in await store.due_alerts(datetime.now(UTC) + FAR, 10)] == ["alr_1"]
+
+
+async def test_an_alert_that_cannot_be_stored_holds_up_no_other(store: SqliteStore) -> None:
+    """Not those in memory, nor those in the ledger; it goes out itself."""
+    sink = Sink(failures=2)
+    subject = AlertDelivery(store, [sink], Metrics("1"))
+    await store.enqueue_alert(alert("alr_stored"))
+    await subject.raise_alert(replace(alert("alr_odd"), message="\udcff"))
+    subject._unstored["alr_next"] = alert("alr_next")
+    assert list(subject._unstored) == ["alr_odd", "alr_next"]
+    async with running(subject):
+        await until(lambda: len(sink.ids) == 3)
+        await until(emptied(store))
+    assert sorted(sink.ids) == ["alr_next", "alr_odd", "alr_stored"]
 
 
 async def test_memory_for_alerts_is_bounded(

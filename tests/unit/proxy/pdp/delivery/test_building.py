@@ -1,4 +1,5 @@
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -6,7 +7,14 @@ import pytest
 from proxy.errors import PolicyInvalid
 from proxy.pdp.bundle import stage
 from proxy.pdp.bundle_files import MAX_FILE_BYTES
-from proxy.pdp.delivery.building import MAX_NUMBER, build, read_manifest, sign, verify
+from proxy.pdp.delivery.building import (
+    MAX_NUMBER,
+    build,
+    read_manifest,
+    sign,
+    suites_of,
+    verify,
+)
 from proxy.pdp.delivery.packing import pack_files, unpack_files
 from proxy.pdp.delivery.signature import SIGNATURES
 from tests.harness.signing import BundleKey
@@ -39,6 +47,27 @@ def test_data_travels_as_json_tests_stay_and_suites_go_along(signed: bytes, key:
         "suites/reads.yaml",
         "tools/rec/data.json",
     ]
+
+
+def test_a_link_among_the_suites_is_not_followed(bundle: Path, tmp_path: Path) -> None:
+    """What it leads to would be given to everybody who takes the archive."""
+    (tmp_path / "token").write_text("secret")
+    (bundle / "suites" / "other.yaml").symlink_to(tmp_path / "token")
+    with pytest.raises(PolicyInvalid, match="symbolic link"):
+        suites_of(bundle)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "sparse"])
+def test_what_is_no_file_of_a_suites_size_is_not_read(bundle: Path, kind: str) -> None:
+    """Reading it would not end, or take all memory."""
+    place = bundle / "suites" / "other.yaml"
+    if kind == "pipe":
+        os.mkfifo(place)
+    else:
+        place.touch()
+        os.truncate(place, 2**40)
+    with pytest.raises(PolicyInvalid, match=r"suites/other\.yaml: "):
+        suites_of(bundle)
 
 
 def test_signing_again_replaces_the_signature(signed: bytes) -> None:

@@ -29,15 +29,6 @@ def test_choosing_what_is_offered_is_no_choice(tmp_path: Path) -> None:
     assert not (tmp_path / CHOSEN).exists()
 
 
-@pytest.mark.parametrize("before", [b"", archive("b")])
-def test_a_choice_is_taken_back(tmp_path: Path, before: bytes) -> None:
-    """To the choice before it, or to none."""
-    choices = Choices(tmp_path)
-    choices.choose(archive("c"), "a")
-    choices.restore(before, "a")
-    assert choices.instead_of("a") == before
-
-
 def test_other_processes_see_a_choice(tmp_path: Path) -> None:
     """Once; their own is not news to them."""
     ours, theirs = Choices(tmp_path), Choices(tmp_path)

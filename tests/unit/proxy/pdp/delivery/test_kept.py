@@ -1,5 +1,8 @@
+import os
 import stat
 from pathlib import Path
+
+import pytest
 
 from proxy.pdp.delivery.kept import KeptFile
 
@@ -13,6 +16,21 @@ def test_what_is_kept_is_there_after_a_restart(tmp_path: Path) -> None:
     assert [file.name for file in state.iterdir()] == ["a"]
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     assert stat.S_IMODE((state / "a").stat().st_mode) == 0o600
+
+
+def test_what_is_kept_is_durable_with_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The directory is synced after the file has its place."""
+    synced: list[tuple[bool, bool]] = []
+
+    def sync(number: int) -> None:
+        is_directory = stat.S_ISDIR(os.fstat(number).st_mode)
+        synced.append((is_directory, (tmp_path / "a").exists()))
+
+    monkeypatch.setattr(os, "fsync", sync)
+    assert KeptFile(tmp_path, "a", 10).write(b"one")
+    assert synced == [(False, False), (True, True)]
 
 
 def test_nothing_kept_is_nothing(tmp_path: Path) -> None:

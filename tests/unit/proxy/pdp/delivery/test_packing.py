@@ -84,6 +84,47 @@ def test_members_that_do_not_belong_are_refused(packed: bytes) -> None:
         unpack_files(packed)
 
 
+def raw(name: bytes, kind: bytes, size: int, content: bytes) -> bytes:
+    """Return one member as it stands in a tar, whatever it says of itself."""
+    header = bytearray(tarfile.TarInfo("x").tobuf(tarfile.USTAR_FORMAT))
+    header[0:100] = name.ljust(100, b"\0")
+    header[124:136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)  # type: ignore[attr-defined]  # as tar
+    header[156:157] = kind
+    header[148:156] = b"%06o\0 " % (sum(header[:148]) + 8 * 32 + sum(header[156:]))
+    return bytes(header) + content + b"\0" * (-len(content) % tarfile.BLOCKSIZE)
+
+
+PAX, LONG = (tarfile.XHDTYPE, b"13 comment=x\n"), (tarfile.GNUTYPE_LONGNAME, b"x\0")
+
+
+@pytest.mark.parametrize(
+    "members",
+    [
+        *(raw(b"p", kind, len(said), said) * 2000 for kind, said in (PAX, LONG)),
+        raw(b"p", tarfile.XHDTYPE, 22, b"22 GNU.sparse.map=a,b\n"),
+        raw(b"main.rego", tarfile.GNUTYPE_SPARSE, 1, b"a"),
+        raw(b"main.rego", REG, -10_240, b""),
+        raw(b"main.rego", REG, 2_000, b"a"),
+        raw(b"\xff.rego", REG, 1, b"a"),
+        raw(b"a\n.rego", REG, 1, b"a"),
+    ],
+    ids=["pax", "long names", "sparse map", "sparse", "below zero", "cut", "no text", "two lines"],
+)
+def test_a_header_that_is_not_plain_is_refused(members: bytes) -> None:
+    """Before anything follows it: nobody has signed these bytes yet."""
+    with pytest.raises(PolicyInvalid) as refused:
+        unpack_files(gzip.compress(members + b"\0" * 1024))
+    assert str(refused.value).isprintable()
+
+
+@pytest.mark.parametrize("path", ["b" * 101 + ".rego", "a\udcff.rego", "a\n.rego"])
+def test_a_path_that_could_not_be_read_again_is_not_packed(path: str) -> None:
+    """It is told in characters that can be shown and stored."""
+    with pytest.raises(PolicyInvalid, match="Cure: rename it") as refused:
+        pack_files({path: b""})
+    assert str(refused.value).isascii()
+
+
 WHOLE = pack_files(FILES)
 
 

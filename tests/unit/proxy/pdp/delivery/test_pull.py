@@ -1,3 +1,4 @@
+import errno
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,14 +20,17 @@ class Served:
     def __init__(self, packed: bytes) -> None:
         self.packed: bytes | None = packed
         self.away = 0
+        self.known: bytes | None = None
         self.is_closed = False
 
     async def fetch(self, *, anew: bool = False) -> bytes | None:
-        del anew
         if self.away:
             self.away -= 1
             raise PolicyUnavailable("away")
-        return self.packed
+        return self.packed if anew or self.packed != self.known else None
+
+    def judged(self) -> None:
+        self.known = self.packed
 
     async def close(self) -> None:
         self.is_closed = True
@@ -108,20 +112,82 @@ async def test_a_kept_bundle_is_verified_again(
     await again.close()
 
 
+@pytest.mark.parametrize("kept", [b"x", None], ids=["damaged", "no file"])
+async def test_a_last_good_bundle_that_is_lost_is_known(
+    policy: DeliveredPolicy, tmp_path: Path, kept: bytes | None
+) -> None:
+    """Nothing keeps an older one away then: people have to hear of it."""
+    place = tmp_path / "state" / LAST_GOOD
+    place.parent.mkdir()
+    place.write_bytes(kept) if kept else place.mkdir()
+    await policy.first()
+    assert "an older one could be" in policy.problem
+
+
 async def test_what_is_new_is_told_once(
     policy: DeliveredPolicy, served: Served, bundle: Path, key: BundleKey
 ) -> None:
-    """Nothing new is also the same bundle again."""
+    """Nothing new is also the same bundle again, and the same one in another archive."""
     await policy.first()
     policy.settled(loaded=True)
     assert not await policy.look()
-    served.packed = None
+    assert not await policy.look(anew=True)
+    served.packed = key.deliver(bundle, 7)
     assert not await policy.look()
     served.packed = other(bundle, key, 8)
     assert await policy.look()
-    assert not await policy.look()
     policy.settled(loaded=True)
     assert policy.number == 8
+    assert not await policy.look()
+
+
+async def test_what_was_not_settled_is_still_on_trial(
+    policy: DeliveredPolicy, served: Served, bundle: Path, key: BundleKey
+) -> None:
+    """Whoever gave up in between has lost nothing: the next look tells of it again."""
+    await policy.first()
+    policy.settled(loaded=True)
+    served.packed = other(bundle, key, 8)
+    assert [await policy.look(), await policy.look()] == [True, True]
+
+
+async def test_what_could_not_be_tried_is_new_again(
+    policy: DeliveredPolicy, served: Served, bundle: Path, key: BundleKey
+) -> None:
+    """An engine that did not start says nothing of the bundle; one that is broken is known."""
+    await policy.first()
+    policy.settled(loaded=True)
+    served.packed = other(bundle, key, 8)
+    told = []
+    for again in (True, False):
+        told.append(await policy.look())
+        policy.settled(loaded=False, again=again)
+    assert [*told, await policy.look()] == [True, True, False]
+
+
+async def test_a_full_disk_is_no_verdict(
+    policy: DeliveredPolicy,
+    served: Served,
+    bundle: Path,
+    key: BundleKey,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The bundle is taken once there is room; until then what stands there stays whole."""
+    await policy.first()
+    policy.settled(loaded=True)
+    served.packed = other(bundle, key, 8)
+    before = read_bundle(policy.directory)
+    for place in ("open_bundle", "write_files"):
+        with monkeypatch.context() as full:
+            full.setattr(module, place, no_room)
+            with pytest.raises(PolicyUnavailable, match=r"\(No space left on device\); make room"):
+                await policy.look()
+        assert read_bundle(policy.directory) == before
+    assert await policy.look()
+
+
+def no_room(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 @pytest.mark.parametrize(("number", "told"), [(6, "smaller than 7"), (7, "other policies")])

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,50 @@ async def test_what_is_no_json_is_counted(made: Any, metrics: Metrics) -> None:
     log.note(BODY, b"", DECISION)
     assert len(await ended()) == 1
     assert counted(metrics) == {"failed": 1, "written": 1}
+
+
+async def test_a_schema_nobody_can_read_ends_nothing(made: Any, metrics: Metrics) -> None:
+    """Its record has no arguments, and the next one is written."""
+    log, ended = made
+
+    def lost(*_: bytes) -> bytes:
+        raise AttributeError
+
+    log._seers = replace(SEERS, without_secrets=lost)
+    log.note(BODY, b"{}", DECISION)
+    await asyncio.sleep(0.05)
+    log.note(BODY, b"", DECISION)
+    first, second = await ended()
+    assert (first.replayable, second.replayable) == (False, True)
+    assert counted(metrics) == {"withheld": 1, "written": 1}
+
+
+async def test_whatever_fails_ends_no_other_record(
+    made: Any, metrics: Metrics, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is told and counted; the file is closed at the end."""
+    log, ended = made
+
+    def failing(*_: Any) -> bytes:
+        raise RuntimeError
+
+    with monkeypatch.context() as broken:
+        broken.setattr(DecisionRecord, "to_line", failing)
+        log.note(BODY, b"", DECISION)
+        await asyncio.sleep(0.05)
+    log.note(BODY, b"", DECISION)
+    assert len(await ended()) == 1
+    assert counted(metrics) == {"failed": 1, "written": 1}
+    assert "RuntimeError" in caplog.text
+
+
+async def test_equal_values_of_two_calls_have_other_stand_ins(made: Any) -> None:
+    """An agent could try passwords otherwise, with somebody who reads the log."""
+    log, ended = made
+    for name in ("dec_1", "dec_2"):
+        log.note(BODY, b"", replace(DECISION, id=name))
+    first, second = (record.input["context"]["arguments"]["a"] for record in await ended())
+    assert first != second
 
 
 async def test_an_engine_that_hangs_does_not_hold_the_end(

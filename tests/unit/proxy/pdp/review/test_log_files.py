@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from proxy.errors import PolicyInvalid
-from proxy.pdp.review.log_files import LogFiles, read_log
-from proxy.pdp.review.record import DecisionRecord
+from proxy.pdp.review import log_files as subject
+from proxy.pdp.review.log_files import LogFiles, find_record, read_log
+from proxy.pdp.review.record import DecisionRecord, parse_record
 
 
 def line(number: int) -> bytes:
@@ -104,3 +105,36 @@ def test_what_is_no_file_of_ours_is_left(tmp_path: Path) -> None:
     files.write(line(1))
     files.close()
     assert names(tmp_path)[0] == "decisions-0.jsonl"
+
+
+def test_a_pipe_in_place_of_a_file_holds_nothing_up(tmp_path: Path) -> None:
+    """It is no log, and is left."""
+    os.mkfifo(tmp_path / "decisions-0.jsonl")
+    files = LogFiles(tmp_path, 10_000, 1)
+    files.write(line(1))
+    files.close()
+    assert names(tmp_path)[0] == "decisions-0.jsonl"
+
+
+def test_one_record_is_found_by_its_id(tmp_path: Path) -> None:
+    """Not by a part of it, nor by what stands elsewhere in a line."""
+    other = DecisionRecord("dec_2", "t", "acme", "e", {"about": '{"decision_id":"dec_1"'}, {}, "r")
+    (tmp_path / "a.jsonl").write_bytes(line(1) + other.to_line())
+    found = [find_record(tmp_path, wanted) for wanted in ("dec_1", "dec_2", "dec_", "dec_3")]
+    assert [record and record.decision_id for record in found] == ["dec_1", "dec_2", None, None]
+
+
+def test_only_the_line_of_the_record_is_parsed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A log may have gigabytes."""
+    parsed: list[bytes] = []
+
+    def parsing(line: bytes) -> DecisionRecord:
+        parsed.append(line)
+        return parse_record(line)
+
+    monkeypatch.setattr(subject, "parse_record", parsing)
+    (tmp_path / "a.jsonl").write_bytes(b"".join(map(line, range(20, 40))) + line(2))
+    assert find_record(tmp_path, "dec_2") is not None
+    assert parsed == [line(2)]

@@ -8,7 +8,7 @@ from hypothesis import given, settings, strategies
 
 from proxy.ingress.canonical import urls_in
 from proxy.observability.masking import Masker
-from proxy.pdp.review.masking import Seers, Shown, masked_input, withheld_input
+from proxy.pdp.review.masking import MAX_HIDDEN, Seers, Shown, masked_input, withheld_input
 from proxy.pdp.review.stand_ins import StandIns
 from proxy.pipeline.secret_fields import without_secrets
 
@@ -94,6 +94,50 @@ def test_a_text_that_holds_a_masked_one_is_masked() -> None:
     assert "/context/arguments/note" in result.masked
 
 
+@pytest.mark.parametrize(
+    ("arguments", "masks"),
+    [
+        ({"m": {LIVE: "x" * 300}}, ["/context/arguments/m/" + LIVE]),
+        ({"m": {"k": {LIVE: {"token": "v"}}}}, [f"/context/arguments/m/k/{LIVE}/token"]),
+        (
+            {"p": "hunter2", "o": {"hunter2": {"t": "v"}}},
+            ["/context/arguments/p", "/context/arguments/o/hunter2/t"],
+        ),
+    ],
+)
+def test_no_pointer_tells_a_secret_name(arguments: Any, masks: list[str]) -> None:
+    """What is inside of a hidden object is not told apart."""
+    result = shown(arguments, masks)
+    assert LIVE not in json.dumps([result.input, result.masked])
+    assert "hunter2" not in json.dumps([result.input, result.masked])
+
+
+@pytest.mark.parametrize("inner", [{LIVE: "x"}, {"deep": [{LIVE: 1}]}])
+@pytest.mark.parametrize("masks", [[], ["/context/arguments/phrase"]])
+def test_a_secret_name_goes_from_what_is_hidden_for_another_reason(
+    inner: dict[str, Any], masks: list[str]
+) -> None:
+    """Names that look like names stay there, but for secrets."""
+    result = shown({"phrase": inner}, masks, WRITE_ONLY)
+    assert LIVE not in json.dumps(result.input)
+    assert "/context/arguments/phrase" in result.masked
+
+
+def test_many_hidden_texts_are_all_looked_for() -> None:
+    """However long the others are."""
+    long = {f"t{number}": f"{number}" * 300 for number in range(100)}
+    masks = [f"/context/arguments/{name}" for name in (*long, "code")]
+    result = shown({**long, "code": "4711-0815", "note": "it is 4711-0815."}, masks)
+    assert "/context/arguments/note" in result.masked
+
+
+def test_more_hidden_texts_than_can_be_looked_for_are_refused() -> None:
+    """Some would be found elsewhere."""
+    texts = [f"text {number}" for number in range(MAX_HIDDEN + 1)]
+    with pytest.raises(ValueError, match="hidden"):
+        shown({"all": texts}, (), WRITE_ONLY)
+
+
 def test_urls_of_masked_arguments_are_gone() -> None:
     """Those of others stay as the gateway read them."""
     arguments = {"a": "https://one.example/x", "b": "https://two.example/y"}
@@ -147,6 +191,13 @@ def test_what_is_nested_too_deeply_is_refused() -> None:
 def test_an_input_without_a_context_is_kept() -> None:
     """There is nothing of the agent in it."""
     assert masked_input({"a": 1}, [], b"{}", SEERS, StandIns(b"k")).input["a"] == 1
+
+
+def test_a_mask_may_point_beside_the_context() -> None:
+    """Policies name any part of their input."""
+    result = masked_input({"a": {"b": 1}, "c": 2}, ["/a/b"], b"", SEERS, StandIns(b"k"))
+    assert result.masked == ("/a/b",)
+    assert result.input["a"]["b"] != 1
 
 
 def test_withheld_means_nothing_of_the_agent_is_left() -> None:

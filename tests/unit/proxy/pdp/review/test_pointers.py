@@ -17,6 +17,9 @@ DOCUMENT = {"a": [{"b": 1}, {"b": 2}], "*": 3, "c/d~e": {"0": 4}}
         ("/c~1d~0e/0", [("c/d~e", "0")]),
         ("/*", [("a",), ("*",), ("c/d~e",)]),
         ("/a/2", []),
+        ("/a/01", []),
+        ("/a/\N{ARABIC-INDIC DIGIT ONE}", []),
+        ("/a/" + "9" * 2_000, []),
         ("/a/0/b/c", []),
         ("/", []),
     ],
@@ -35,6 +38,23 @@ def test_what_is_no_list_of_pointers_is_refused(value: Any) -> None:
     """Whatever a policy says; a pointer to everything is no pointer here."""
     with pytest.raises(ValueError, match="pointer"):
         parse_pointers(value)
+
+
+def test_a_member_is_looked_up_and_not_searched() -> None:
+    """An agent sends many members, of which a policy may name thousands."""
+
+    class Members(dict[str, int]):
+        """A wide object that may not be gone through."""
+
+        def __iter__(self) -> Any:
+            raise AssertionError
+
+        def items(self) -> Any:
+            raise AssertionError
+
+    wide = Members({str(number): number for number in range(10_000)})
+    assert list(places(wide, ("77",))) == [("77",)]
+    assert list(places({"wide": wide}, ("wide", "none"))) == []
 
 
 def test_a_place_has_its_pointer() -> None:
