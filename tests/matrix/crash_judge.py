@@ -90,10 +90,14 @@ class Call:
 
     @property
     def told_not_done(self) -> bool:
-        """Whether it was told that nothing happened; a refused repeat says nothing of the call."""
-        return any(one.outcome in {"denied", "failed"} for one in self.told) or any(
-            one.outcome == "failed" for one in self.again
-        )
+        """Whether it was told that nothing happened.
+
+        A refused repeat says nothing of the call; nor does a refusal that was followed by a repeat,
+        which is another attempt.
+        """
+        if any(one.outcome == "failed" for one in (*self.told, *self.again)):
+            return True
+        return not self.again and any(one.outcome == "denied" for one in self.told)
 
 
 @dataclass(frozen=True, slots=True)

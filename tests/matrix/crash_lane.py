@@ -167,9 +167,8 @@ class Lane:
 
     async def _running(self) -> Gateway:
         if self._gateway is None:
-            gateway = Gateway(self.world)
-            await gateway.start()
-            self._gateway = gateway
+            self._gateway = Gateway(self.world)  # known before it runs: whatever comes, it is ended
+            await self._gateway.start()
         return self._gateway
 
     async def _end(self) -> None:

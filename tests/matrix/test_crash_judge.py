@@ -56,6 +56,14 @@ RIGHT = {
     "its credential has expired": call(WRITE, rows=[row("aborted", credential="expired")]),
     "a read twice": call(READ, arrivals=[SENT, AGAIN], rows=[row("failed", settled_at=AT)]),
     "not done and said so": call(WRITE, told=[FAILED], arrivals=[SENT], rows=[row("failed")]),
+    "refused, and done by a repeat": call(
+        OPAQUE,
+        told=[Told(503, "denied")],
+        again=[DONE],
+        arrivals=[SENT],
+        effects=[ACTED],
+        rows=[row("done")],
+    ),
 }
 WRONG = {
     "called without an intent": ("mismatched", call(WRITE, arrivals=[SENT], effects=[ACTED])),
@@ -137,5 +145,5 @@ def test_books_that_do_not_add_up_are_found(member: str) -> None:
 def test_what_is_counted_adds_up() -> None:
     """Calls, those that were sent, effects, and the states of the ledger."""
     counts = judge(RIGHT.values(), EVEN, TIMEOUT_S).counts
-    assert (counts["calls"], counts["sent"], counts["effects"]) == (len(RIGHT), 8, 5)
-    assert (counts["done"], counts["aborted"], counts["stuck"]) == (3, 4, 2)
+    assert (counts["calls"], counts["sent"], counts["effects"]) == (len(RIGHT), 9, 6)
+    assert (counts["done"], counts["aborted"], counts["stuck"]) == (4, 4, 2)
