@@ -5,11 +5,12 @@ configured there.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from proxy.app import build
 from proxy.cli import main
-from proxy.pdp.base import DECISION_PATH, QueryAnswer, StagedBundle
+from proxy.pdp.base import DECISION_PATH, QueryAnswer, StagedBundle, nothing
 
 YES: dict[str, Any] = {
     "verdict": "allow",
@@ -31,9 +32,10 @@ class SaysYes:
         """Remember the revision."""
         self._revision = bundle.revision
 
-    async def replace(self, bundle: StagedBundle) -> None:
+    async def replace(self, bundle: StagedBundle, swapped: Callable[[], None] = nothing) -> None:
         """Remember the revision."""
         self._revision = bundle.revision
+        swapped()
 
     async def query(self, path: str, body: bytes, deadline_s: float) -> QueryAnswer:
         """Allow."""

@@ -8,6 +8,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from proxy.app.policies import CurrentCatalogue, Delivery, PolicySource
@@ -261,11 +262,10 @@ class LivePolicy:
         bundle, catalogue = await asyncio.to_thread(on.source.stage, chosen)
         before, archive = self.bundle, self._archive
         try:
-            await on.decides.reload(bundle)
+            await on.decides.reload(bundle, partial(self._in_force, bundle, catalogue))
         except PolicyError:
             discard(bundle)
             raise
-        self._in_force(bundle, catalogue)
         if before.revision != bundle.revision and on.source.choices is not None:
             await asyncio.to_thread(on.source.choices.replaced, archive)
         log.info("policy loaded", extra={"policy_revision": bundle.revision})

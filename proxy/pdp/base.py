@@ -1,5 +1,6 @@
 """The policy engine port: one query, one answer, and the revision that gave it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -27,6 +28,10 @@ class QueryAnswer:
     revision: str
 
 
+def nothing() -> None:
+    """Do nothing when a bundle was swapped."""
+
+
 class PolicyEngine(Protocol):
     """A way to run OPA."""
 
@@ -34,10 +39,11 @@ class PolicyEngine(Protocol):
         """Serve this bundle. Raises PolicyInvalid, PolicyUnavailable."""
         ...
 
-    async def replace(self, bundle: StagedBundle) -> None:
+    async def replace(self, bundle: StagedBundle, swapped: Callable[[], None] = nothing) -> None:
         """Serve this bundle instead, without an unanswered query; on failure keep the old one.
 
-        Raises PolicyInvalid, PolicyUnavailable.
+        `swapped` is called, once, in the moment from which queries are answered by the new bundle,
+        before what is under way by the old one has ended. Raises PolicyInvalid, PolicyUnavailable.
         """
         ...
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from proxy.errors import PolicyUnavailable, Refused
 from proxy.model.decision import Decision, Grant, Obligation, Reason, Verdict
 from proxy.model.reasons import reason
-from proxy.pdp.base import DECISION_PATH, VISIBLE_PATH, PolicyEngine, StagedBundle
+from proxy.pdp.base import DECISION_PATH, VISIBLE_PATH, PolicyEngine, StagedBundle, nothing
 
 MEMBERS = frozenset({"verdict", "reasons", "obligations", "grant", "cost", "labels"})
 REASON = frozenset({"id", "message"})
@@ -99,13 +99,18 @@ class DecisionPoint:
         await self._engine.start(bundle)
         self._bundle = bundle
 
-    async def reload(self, bundle: StagedBundle) -> None:
+    async def reload(self, bundle: StagedBundle, swapped: Callable[[], None] = nothing) -> None:
         """Decide by this bundle from now on; on failure by the old one.
 
+        `swapped` is called in the moment the bundle changes: what belongs to it changes there.
         Raises PolicyInvalid, PolicyUnavailable.
         """
-        await self._engine.replace(bundle)
-        self._bundle = bundle
+
+        def now() -> None:
+            self._bundle = bundle
+            swapped()
+
+        await self._engine.replace(bundle, now)
 
 
 def new_decision_id() -> str:

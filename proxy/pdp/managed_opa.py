@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from proxy.errors import PolicyError, PolicyUnavailable
-from proxy.pdp.base import QueryAnswer, StagedBundle
+from proxy.pdp.base import QueryAnswer, StagedBundle, nothing
 from proxy.pdp.opa_process import OpaProcess, Query
 
 DRAIN_S = 2.0
@@ -58,7 +58,7 @@ class ManagedOpa:
         self._bundle = bundle
         self._watching = asyncio.create_task(self._keep_running())
 
-    async def replace(self, bundle: StagedBundle) -> None:
+    async def replace(self, bundle: StagedBundle, swapped: Callable[[], None] = nothing) -> None:
         """Start a second OPA, look at it, swap, drain the first; on failure the first stays.
 
         Raises PolicyInvalid, PolicyUnavailable.
@@ -66,6 +66,7 @@ class ManagedOpa:
         async with self._changing:
             fresh = await self._started(bundle)
             replaced, self._opa, self._bundle = self._opa, fresh, bundle
+            swapped()
         if replaced is not None:
             await replaced.stop(DRAIN_S)
 

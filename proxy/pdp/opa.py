@@ -6,6 +6,7 @@ answer of any size.
 """
 
 import asyncio
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import Any
 
@@ -14,7 +15,7 @@ from opa_client.opa_async import AsyncOpaClient
 
 from proxy.errors import PolicyInvalid, PolicyUnavailable
 from proxy.pdp.answer import MAX_ANSWER_BYTES, QUERY, OtherRevision, parse_answer
-from proxy.pdp.base import DECISION_PATH, PATHS, QueryAnswer, StagedBundle
+from proxy.pdp.base import DECISION_PATH, PATHS, QueryAnswer, StagedBundle, nothing
 
 START_DEADLINE_S = 5.0
 CLIENT_TIMEOUT_S = 60.0  # a bound behind the deadline of each query
@@ -71,7 +72,7 @@ class RemoteOpa:
             await self.replace(bundle)
             undo.pop_all()
 
-    async def replace(self, bundle: StagedBundle) -> None:
+    async def replace(self, bundle: StagedBundle, swapped: Callable[[], None] = nothing) -> None:
         """Expect this bundle from now on, if it is the one served; else the old one.
 
         Raises PolicyInvalid, PolicyUnavailable.
@@ -81,6 +82,7 @@ class RemoteOpa:
         except OtherRevision as error:
             raise PolicyInvalid(f"{error}; load this bundle into that OPA first") from error
         self._revision = bundle.revision
+        swapped()
 
     async def query(self, path: str, body: bytes, deadline_s: float) -> QueryAnswer:
         """Ask once. Raises PolicyUnavailable."""

@@ -14,7 +14,7 @@ from proxy.model.call import ToolCall
 from proxy.model.finding import Finding
 from proxy.model.mcp import Notification
 from proxy.model.tool import CredentialRule, Effect, Recovery, ToolDefinition, ToolManifest
-from proxy.pdp.base import QueryAnswer, StagedBundle
+from proxy.pdp.base import QueryAnswer, StagedBundle, nothing
 from proxy.upstream.base import UpstreamCall, UpstreamResult
 from proxy.upstream.conversation import Conversation
 
@@ -112,7 +112,9 @@ class Engine:
 
     async def start(self, bundle: StagedBundle) -> None: ...
 
-    async def replace(self, bundle: StagedBundle) -> None: ...
+    async def replace(
+        self, bundle: StagedBundle, swapped: Callable[[], None] = nothing
+    ) -> None: ...
 
     async def stop(self) -> None: ...
 

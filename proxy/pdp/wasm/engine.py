@@ -11,7 +11,7 @@ import jiter
 
 from proxy.errors import PolicyUnavailable
 from proxy.pdp.answer import MAX_ANSWER_BYTES
-from proxy.pdp.base import PATHS, QueryAnswer, StagedBundle
+from proxy.pdp.base import PATHS, QueryAnswer, StagedBundle, nothing
 from proxy.pdp.wasm.compile import Compiled, compile_bundle
 from proxy.pdp.wasm.documents import NotADocument, input_of
 from proxy.pdp.wasm.machine import Stopped
@@ -126,7 +126,7 @@ class WasmOpa:
         """Serve this bundle. Raises PolicyInvalid, PolicyUnavailable."""
         await self.replace(bundle)
 
-    async def replace(self, bundle: StagedBundle) -> None:
+    async def replace(self, bundle: StagedBundle, swapped: Callable[[], None] = nothing) -> None:
         """Compile, look at it, swap, drain what was served; on failure that stays.
 
         Raises PolicyInvalid, PolicyUnavailable.
@@ -135,6 +135,7 @@ class WasmOpa:
             compiled = await asyncio.to_thread(compile_bundle, bundle, self._opa)
             fresh = await self._looked_at(bundle, compiled)
             replaced, self._served = self._served, fresh
+            swapped()
         if replaced is not None:
             await replaced.end(DRAIN_S)
 

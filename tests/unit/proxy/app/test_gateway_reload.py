@@ -79,10 +79,10 @@ async def test_reloads_at_once_are_made_one_after_the_other(
     at_once: list[int] = []
     load = gateway.parts.policy.reload
 
-    async def watched(bundle: StagedBundle) -> None:
+    async def watched(bundle: StagedBundle, swapped: Callable[[], None]) -> None:
         busy.append(1)
         at_once.append(len(busy))
-        await load(bundle)
+        await load(bundle, swapped)
         busy.pop()
 
     monkeypatch.setattr(gateway.parts.policy, "reload", watched)
@@ -96,7 +96,7 @@ async def test_an_engine_that_does_not_come_up_keeps_the_last_good_policy(
 ) -> None:
     """Not only a bad bundle can make a reload fail."""
 
-    async def down(_: StagedBundle) -> None:
+    async def down(*_: object) -> None:
         raise PolicyUnavailable("OPA was not ready")
 
     before = gateway.parts.policy.revision

@@ -90,7 +90,7 @@ async def test_a_choice_that_does_not_load_is_taken_back(
     change(world.bundle, "new")
     new = await gateway.reload_policy()
 
-    async def fail(_: object) -> None:
+    async def fail(*_: object) -> None:
         raise PolicyInvalid("its suites fail")
 
     monkeypatch.setattr(gateway.parts.policy, "reload", fail)
@@ -109,7 +109,7 @@ async def test_a_choice_is_kept_only_once_it_was_loaded(
     new = await gateway.reload_policy()
     kept: list[bytes] = []
 
-    async def fail(_: object) -> None:
+    async def fail(*_: object) -> None:
         kept.append(Choices(world.directory / "var" / "policy").instead_of(new))
         raise PolicyInvalid("its suites fail")
 

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import shutil
+from typing import Any
 
 import pytest
 
@@ -54,7 +55,7 @@ async def test_what_could_not_be_tried_is_tried_again(
 ) -> None:
     """An engine that did not come up says nothing of the bundle."""
 
-    async def down(_: object) -> None:
+    async def down(*_: object) -> None:
         raise PolicyUnavailable("OPA was not ready")
 
     async with signed.running() as (gateway, policy):
@@ -85,12 +86,12 @@ async def test_a_look_waits_for_a_change_under_way(
         reload = gateway.parts.policy.reload
         following: list[asyncio.Task[str]] = []
 
-        async def meanwhile(bundle: object) -> None:
+        async def meanwhile(*given: Any) -> None:
             signed.put(broken)
             following.append(asyncio.create_task(gateway.live.follow_once()))
             await asyncio.sleep(0.2)
             monkeypatch.undo()
-            await reload(bundle)  # type: ignore[arg-type]  # what we were given
+            await reload(*given)
 
         broken = signed.signed("broken", 3, fails=True)
         signed.put(signed.signed("second", 2))

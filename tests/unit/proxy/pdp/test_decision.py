@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from proxy.errors import PolicyInvalid, PolicyUnavailable, Refused
 from proxy.model.decision import Decision, Grant, Obligation, Reason, Verdict
 from proxy.pdp import decision as unit
-from proxy.pdp.base import DECISION_PATH, VISIBLE_PATH, QueryAnswer, StagedBundle
+from proxy.pdp.base import DECISION_PATH, VISIBLE_PATH, QueryAnswer, StagedBundle, nothing
 from proxy.pdp.decision import MAX_ITEMS, DecisionPoint, parse_decision, parse_visible
 
 KNOWN = frozenset({"mask", "dry_run"})
@@ -225,10 +226,11 @@ class Engine:
 
     async def stop(self) -> None: ...
 
-    async def replace(self, bundle: StagedBundle) -> None:
+    async def replace(self, bundle: StagedBundle, swapped: Callable[[], None] = nothing) -> None:
         if isinstance(self.answer, PolicyInvalid):
             raise self.answer
         self.replaced.append(bundle)
+        swapped()
 
     async def query(self, path: str, body: bytes, deadline_s: float) -> QueryAnswer:
         self.asked.append((path, body, deadline_s))
@@ -294,3 +296,11 @@ async def test_a_failed_reload_keeps_the_revision() -> None:
     with pytest.raises(PolicyInvalid):
         await policy.reload(SECOND)
     assert policy.revision == "r1"
+
+
+async def test_what_belongs_to_a_bundle_changes_with_it() -> None:
+    """In the moment from which it decides, and not when the old one has ended."""
+    policy, _ = point(QueryAnswer(ALLOW, "r2"))
+    seen: list[str] = []
+    await policy.reload(SECOND, lambda: seen.append(policy.revision))
+    assert seen == ["r2"]

@@ -1,6 +1,6 @@
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 
 from proxy.errors import PolicyInvalid, PolicyUnavailable
 from proxy.model.decision import Decision, Grant, Obligation, Reason, Verdict
-from proxy.pdp.base import QueryAnswer, StagedBundle
+from proxy.pdp.base import QueryAnswer, StagedBundle, nothing
 from proxy.pdp.delivery.shadow import QUEUE, Compared, Shadow
 from tests.harness.tiny_bundle import DECISION
 
@@ -28,10 +28,11 @@ class Engine:
     async def start(self, bundle: StagedBundle) -> None:
         self.calls.append(f"start {bundle.revision}")
 
-    async def replace(self, bundle: StagedBundle) -> None:
+    async def replace(self, bundle: StagedBundle, swapped: Callable[[], None] = nothing) -> None:
         if self.refuses:
             raise PolicyInvalid("broken")
         self.calls.append(f"replace {bundle.revision}")
+        swapped()
 
     async def query(self, path: str, body: bytes, deadline_s: float) -> QueryAnswer:
         del path, body, deadline_s

@@ -13,7 +13,7 @@ import pytest
 from proxy.errors import PolicyUnavailable
 from proxy.model.decision import Decision, Reason, Verdict
 from proxy.observability.metrics import Metrics
-from proxy.pdp.base import MASK_PATH, QueryAnswer, StagedBundle
+from proxy.pdp.base import MASK_PATH, QueryAnswer, StagedBundle, nothing
 from proxy.pdp.review import log as subject
 from proxy.pdp.review.log import DecisionLog
 from proxy.pdp.review.log_files import LogFiles, read_log
@@ -36,7 +36,9 @@ class Engine:
 
     async def start(self, bundle: StagedBundle) -> None: ...
 
-    async def replace(self, bundle: StagedBundle) -> None: ...
+    async def replace(
+        self, bundle: StagedBundle, swapped: Callable[[], None] = nothing
+    ) -> None: ...
 
     async def stop(self) -> None: ...
 
