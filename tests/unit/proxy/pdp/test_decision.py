@@ -283,11 +283,12 @@ async def test_no_list_is_a_refusal(answer: QueryAnswer | Exception) -> None:
 
 
 async def test_a_reload_changes_the_revision() -> None:
-    """The new bundle is in force when the engine has it."""
+    """The new bundle is in force when the engine has it, and what belongs to it changes then."""
     policy, engine = point(QueryAnswer(ALLOW, "r1"))
-    await policy.reload(SECOND)
+    seen: list[str] = []
+    await policy.reload(SECOND, lambda: seen.append(policy.revision))
     assert engine.replaced == [SECOND]
-    assert policy.revision == "r2"
+    assert seen == ["r2"]
 
 
 async def test_a_failed_reload_keeps_the_revision() -> None:
@@ -296,11 +297,3 @@ async def test_a_failed_reload_keeps_the_revision() -> None:
     with pytest.raises(PolicyInvalid):
         await policy.reload(SECOND)
     assert policy.revision == "r1"
-
-
-async def test_what_belongs_to_a_bundle_changes_with_it() -> None:
-    """In the moment from which it decides, and not when the old one has ended."""
-    policy, _ = point(QueryAnswer(ALLOW, "r2"))
-    seen: list[str] = []
-    await policy.reload(SECOND, lambda: seen.append(policy.revision))
-    assert seen == ["r2"]
