@@ -25,7 +25,7 @@ test_what_looks_like_a_secret_is_masked[note] if {
 
 test_what_rules_decide_on_is_not[note] if {
 	some note, arguments in {
-		"a path": {"repo_path": "/srv/work/x.py"},
+		"a path": {"repo_path": "/srv/app/x.py"},
 		"a message": {"message": text(256)},
 		"a count of tokens": {"max_tokens": 100},
 		"a URL": {"url": "https://host/a?page=2"},

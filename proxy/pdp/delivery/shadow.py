@@ -18,7 +18,7 @@ from proxy.pdp.decision import parse_decision
 
 log = logging.getLogger(__name__)
 
-QUEUE = 256
+QUEUE, QUEUE_BYTES = 256, 32 * 1024 * 1024
 DEADLINE_S = 2.0
 MAX_LOGGED_PER_S = 10.0
 
@@ -71,6 +71,7 @@ class Shadow:
         self._known = known_obligations
         self._metrics = metrics
         self._queue: asyncio.Queue[_Asked] = asyncio.Queue(QUEUE)
+        self._waiting_bytes = 0
         self._asking: asyncio.Task[None] | None = None
         self._counts = dict.fromkeys(Compared, 0)
         self._logged_at = 0.0
@@ -94,10 +95,11 @@ class Shadow:
         del schema  # of the tool's arguments: for those who write them down
         if self._asking is None:
             return
-        try:
-            self._queue.put_nowait(_Asked(body, live))
-        except asyncio.QueueFull:
+        if self._queue.full() or self._waiting_bytes + len(body) > QUEUE_BYTES:
             self._count(Compared.SKIPPED)
+            return
+        self._waiting_bytes += len(body)
+        self._queue.put_nowait(_Asked(body, live))
 
     def report(self) -> ShadowReport | None:
         """Return what came of it so far; None while there is no candidate."""
@@ -120,6 +122,7 @@ class Shadow:
     async def _ask_all(self) -> None:
         while True:
             asked = await self._queue.get()
+            self._waiting_bytes -= len(asked.body)
             try:
                 await self._compare(asked)
             finally:

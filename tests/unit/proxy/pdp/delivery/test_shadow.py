@@ -9,6 +9,7 @@ import pytest
 from proxy.errors import PolicyInvalid, PolicyUnavailable
 from proxy.model.decision import Decision, Grant, Obligation, Reason, Verdict
 from proxy.pdp.base import QueryAnswer, StagedBundle, nothing
+from proxy.pdp.delivery import shadow as module
 from proxy.pdp.delivery.shadow import QUEUE, Compared, Shadow
 from tests.harness.tiny_bundle import DECISION
 
@@ -151,6 +152,23 @@ async def test_a_candidate_that_is_behind_is_asked_less(shadow: Shadow, engine: 
     assert report.counts["skipped"] == 10
     engine.let.set()
     assert (await compared(shadow, FINE))["same"] >= QUEUE - 1
+
+
+async def test_large_questions_take_no_more_memory(
+    shadow: Shadow, engine: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their bytes are counted, and given back."""
+    monkeypatch.setattr(module, "QUEUE_BYTES", 100)
+    engine.let.clear()
+    for _ in range(12):
+        shadow.note(b"x" * 10, b"", FINE)
+    engine.let.set()
+    await shadow.idle()
+    shadow.note(b"x" * 100, b"", FINE)
+    await shadow.idle()
+    report = shadow.report()
+    assert report is not None
+    assert report.counts["skipped"] == 2
 
 
 async def test_a_new_candidate_begins_to_count_anew(
