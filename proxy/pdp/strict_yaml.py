@@ -52,14 +52,30 @@ _FORMS: dict[str, tuple[str, list[str], Callable[[str], Any]]] = {
         list("tTfF"),
         lambda text: text.lower() == "true",
     ),
-    "int": (r"[-+]?[0-9]{1,15}", list("-+0123456789"), int),
+    "int": (r"[-+]?(0|[1-9][0-9]{0,14})", list("-+0123456789"), int),
     "float": (
         r"[-+]?((\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]{1,2})?|[0-9]+[eE][-+]?[0-9]{1,2})",
         list("-+.0123456789"),
         float,
     ),
 }
+# What OPA reads as a number all the same, underscores aside: `0100` is 64 to it, `0x1F` is 31.
+_NUMBER_TO_OPA = re.compile(
+    r"[-+]?(0[xX][0-9a-fA-F]+|0[oO][0-7]+|0[bB][-+]?[01]+|\.(inf|Inf|INF)"
+    r"|(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?)|\.(nan|NaN|NAN)"
+)
+
+
+def _text(loader: _Core, node: yaml.ScalarNode) -> str:
+    text = str(loader.construct_scalar(node))
+    if node.style is None and _NUMBER_TO_OPA.fullmatch(text.replace("_", "")):
+        cure = "write it in decimal digits, at most 15, or put it in quotes"
+        raise _Refused(f"{node.start_mark.line + 1}: {text} can be read in two ways. Cure: {cure}")
+    return text
+
+
 _Core.yaml_implicit_resolvers = {}
+_Core.add_constructor("tag:yaml.org,2002:str", _text)
 for _name, (_form, _first, _read) in _FORMS.items():
     _tag = f"tag:yaml.org,2002:{_name}"
     _Core.add_implicit_resolver(_tag, re.compile(rf"(?:{_form})\Z"), _first)

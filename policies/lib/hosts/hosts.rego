@@ -36,7 +36,6 @@ listed(host, patterns) if {
 
 listed(host, patterns) if {
 	some pattern in patterns
-	is_string(pattern)
 	startswith(pattern, "*.")
 	endswith(host, substring(pattern, 1, -1))
 	not is_address(host)

@@ -24,7 +24,7 @@ deny contains reasons.about("git-branch-protected", name) if {
 deny contains reasons.about("git-path-protected", name) if {
 	some name in guard.paths
 	some item in arguments.values(name)
-	not names.spares(arguments.text(item), data.git.protected_names)
+	not is_free_path(arguments.text(item))
 }
 
 deny contains reasons.of("git-repository-not-listed") if {
@@ -40,14 +40,24 @@ is_revision(value) if {
 	regex.match(`^[^-\s\x00-\x1f\x7f][^\s\x00-\x1f\x7f]*$`, value)
 }
 
-# A branch that is left out is the default branch, which is nobody's.
+# A branch that is left out is the default branch, which is nobody's. What git takes for no name, such
+# as `topic/../main`, may be a protected one once it stands in a URL.
 is_free_branch(value) if {
 	is_string(value)
-	regex.match(`^[a-zA-Z0-9_][a-zA-Z0-9_./-]*$`, value)
+	regex.match(`^[a-zA-Z0-9_][a-zA-Z0-9_.-]*(?:/[a-zA-Z0-9_-][a-zA-Z0-9_.-]*)*$`, value)
+	not regex.match(`\.\.|\.(?:/|$)`, value)
 	not regex.match(`^(?:refs|heads|remotes)/`, value)
 	every pattern in data.git.protected_branches {
 		not glob.match(pattern, ["/"], lower(value))
 	}
+}
+
+# To git a wildcard stands for other files, and so does a colon in front; to a URL `%`, `?`, `#` and
+# dots lead elsewhere.
+is_free_path(path) if {
+	regex.match(`^[^:*?\[%#][^*?\[%#]*$`, path)
+	not regex.match(`(?:^|/)\.{0,2}/|(?:^|/)\.\.?$`, trim_prefix(path, "/"))
+	names.spares(path, data.git.protected_names)
 }
 
 is_listed if {
@@ -61,5 +71,5 @@ is_listed if {
 
 is_name(value) if {
 	is_string(value)
-	regex.match(`^[a-zA-Z0-9_.-]+$`, value)
+	regex.match(`^[a-zA-Z0-9_.-]*[a-zA-Z0-9_-][a-zA-Z0-9_.-]*$`, value)
 }

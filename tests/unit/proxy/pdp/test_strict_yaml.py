@@ -1,5 +1,6 @@
 """YAML as OPA reads it, and nothing that can be read in two ways."""
 
+import contextlib
 import json
 import subprocess
 from pathlib import Path
@@ -22,7 +23,12 @@ SCALARS: dict[str, Any] = {
     "7": 7,
     "-7": -7,
     "+7": 7,
-    "007": 7,
+    "+": "+",
+    "0": 0,
+    "_": "_",
+    "1.2.3": "1.2.3",
+    "0x": "0x",
+    "1e": "1e",
     "1.5": 1.5,
     ".5": 0.5,
     "1e3": 1000.0,
@@ -55,6 +61,27 @@ def test_opa_reads_the_same(opa: Path, tmp_path: Path) -> None:
     assert json.loads(done.stdout) == load(text.encode(), "a")
 
 
+DIGITS = ("7", "10", "017", "08", "0x1F", "0X1f", "0o17", "0b101", "1_000", "1__0", "_1", "1_")
+MORE = ("123456789012345", "1234567890123456", "1e100", "1e-300", "1_0.5", ".5_0", "1.e5", "0b-1")
+NAMED = (".inf", ".Inf", ".INF", ".nan", ".NaN", "inf", "nan", "Infinity", "0x1p-2", "1:30:15")
+
+
+def test_what_looks_like_a_number_is_read_as_opa_does_or_refused(opa: Path, tmp_path: Path) -> None:
+    """A cap of `0100` would be 100 to those who review it, and 64 to the rules."""
+    taken: dict[str, Any] = {}
+    for text in (f"{sign}{one}" for one in (*DIGITS, *MORE, *NAMED) for sign in ("", "-", "+")):
+        with contextlib.suppress(PolicyInvalid):
+            taken[text] = load(f"a: {text}\n".encode(), "x.yaml")["a"]
+    lines = "".join(f'"{text}": {text}\n' for text in taken)
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a/data.yaml").write_text(lines)
+    command = [str(opa), "eval", "--bundle", str(tmp_path), "--format", "raw", "data.a"]
+    done = subprocess.run(command, check=True, capture_output=True)
+    assert json.loads(done.stdout) == taken
+    assert {"7", "-10", "123456789012345", "inf"} <= taken.keys()
+    assert taken.keys().isdisjoint({"017", "08", "0x1F", "1_000", "1234567890123456", "1e100"})
+
+
 def test_blocks_and_lists_are_read() -> None:
     """In both styles."""
     read = load(b"a: {b: [1, two]}\nc:\n  - d: 1\n", "x.yaml")
@@ -76,6 +103,8 @@ def test_blocks_and_lists_are_read() -> None:
         ("a:\n  b: !!python/name:os.system x", "x.yaml:2: a tag"),
         ("a: !x {}", "x.yaml:1: a tag"),
         ("a: !!int x", "x.yaml:1: a tag"),
+        ("a: 1\nb: 0100", "x.yaml:2: 0100 can be read in two ways"),
+        ("0x1F: a", "x.yaml:1: 0x1F can be read in two ways"),
         ("a: [", "x.yaml:1: not YAML"),
         ("a: 1\n b: 2", "x.yaml:2: not YAML"),
         ("--- a\n--- b", "x.yaml:2: not YAML"),
