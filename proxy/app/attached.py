@@ -20,10 +20,10 @@ from proxy.errors import (
     EgressRefused,
     PolicyError,
     PolicyInvalid,
-    PolicyUnavailable,
     StoreUnavailable,
 )
 from proxy.pdp.archive import unpack
+from proxy.pdp.scratch import needs_room
 from proxy.stores.remote.gateway import Gateway
 
 log = logging.getLogger(__name__)
@@ -146,11 +146,8 @@ class AttachedPolicy:
         self._private.cleanup()
 
     def _replace(self, packed: bytes) -> None:
-        try:
+        with needs_room():
             fresh = Path(tempfile.mkdtemp(dir=self._private.name))
             unpack(packed, fresh)
             shutil.rmtree(self.directory, ignore_errors=True)
             fresh.rename(self.directory)
-        except OSError as error:
-            cure = f"make room in {tempfile.gettempdir()}"
-            raise PolicyUnavailable(f"it cannot be unpacked ({error.strerror}); {cure}") from None

@@ -7,15 +7,13 @@ import asyncio
 import contextlib
 import errno
 import os
-import pwd
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
-from typing import Literal
 
-from credentials.key_cache import KeyCache, KeysUnavailable
 from proxy.app.build import Builder
+from proxy.app.check_finding import Finding
 from proxy.app.delivered import source_of
+from proxy.app.identity_checks import identities, issuers, users
 from proxy.app.ledger_warnings import ledger_warnings
 from proxy.app.ledgers import usable
 from proxy.app.open_files import room_for
@@ -24,7 +22,6 @@ from proxy.app.secrets import Secrets
 from proxy.app.servers import bind
 from proxy.app.tiers import summary
 from proxy.config import Settings
-from proxy.config.identity import Issuer
 from proxy.config.settings import Address
 from proxy.errors import ConfigError, DetentError
 from proxy.model.ledger import Limits
@@ -34,86 +31,23 @@ from proxy.pdp.manifests import Catalogue
 
 NOTHING = Catalogue({}, Limits(0, 0, 1), {}, {}, {})
 
-Level = Literal["ok", "warning", "error"]
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report."""
-
-    level: Level
-    what: str
-    message: str
-
 
 async def examine(settings: Settings, environ: Mapping[str, str]) -> list[Finding]:
     """Check everything that can be checked without serving; one problem hides no other."""
     builder = Builder(settings, Secrets(settings, environ))
     policy, catalogue = await _policy(builder)
     return [
-        *_identities(settings),
-        *await _issuers(builder),
-        *_users(settings),
+        *identities(settings),
+        *await issuers(builder),
+        *users(settings),
         *await _store(builder),
         *_listening(builder),
         *policy,
+        *_decision_log(settings),
         *_adapters(builder),
         *await _servers(builder, catalogue),
         *_tiers(builder.settings, catalogue),
     ]
-
-
-def _identities(settings: Settings) -> list[Finding]:
-    findings: list[Finding] = []
-    if not settings.identity.agents and not settings.identity.issuers:
-        message = "no agents; add one with the hash of `detent token new agent`"
-        findings.append(Finding("warning", "identity", message))
-    if not any("kill" in one.roles for one in settings.identity.operators):
-        message = "nobody may kill; add an operator with the hash of `detent token new operator`"
-        findings.append(Finding("error", "identity", message))
-    return findings
-
-
-async def _issuers(builder: Builder) -> list[Finding]:
-    """Fetch the keys of each issuer; a start does without, and refuses its tokens meanwhile."""
-    return [await _issuer(builder, issuer) for issuer in builder.settings.identity.issuers]
-
-
-async def _issuer(builder: Builder, issuer: Issuer) -> Finding:
-    what = f"identity.issuers: {issuer.issuer}"
-    try:
-        client = builder.key_set(issuer)
-        try:
-            await KeyCache(client.fetch).find(
-                "", "ES256"
-            )  # nobody's key: fetches and reads the set
-        finally:
-            await client.close()
-    except ConfigError as error:
-        return Finding("error", what, str(error).removeprefix(f"{what}: "))
-    except KeysUnavailable as problem:
-        return Finding("warning", what, f"its keys cannot be had: {problem}; check jwks_uri")
-    return Finding("ok", what, "its keys can be had")
-
-
-def _users(settings: Settings) -> list[Finding]:
-    """Agents, tools and Detent belong under different uids."""
-    message = "runs under our own uid and could read our keys; set `user`"
-    findings = [
-        Finding("warning", f"servers.{name}", message)
-        for name, server in settings.servers.items()
-        if server.mcp and server.mcp.command and _is_us(server.user)
-    ]
-    if os.geteuid() == 0:
-        findings.append(Finding("warning", "process", "runs as root; give Detent its own user"))
-    return findings
-
-
-def _is_us(user: str | None) -> bool:
-    try:
-        return user is None or pwd.getpwnam(user).pw_uid == os.geteuid()
-    except KeyError:  # starting the server tells
-        return False
 
 
 async def _store(builder: Builder) -> list[Finding]:
@@ -166,6 +100,19 @@ async def _policy(builder: Builder) -> tuple[list[Finding], Catalogue | None]:
         except DetentError as error:
             return [Finding("error", "policy", str(error))], catalogue
     return [Finding("ok", "policy", f"revision {bundle.revision}")], catalogue
+
+
+def _decision_log(settings: Settings) -> list[Finding]:
+    """Look whether there is, or can be made, a directory to write to."""
+    if settings.policy.log is None:
+        return []
+    wanted = settings.path(settings.policy.log.directory)
+    nearest = next(place for place in (wanted, *wanted.parents) if place.exists())
+    if nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK):
+        return [Finding("ok", "policy.log", f"decisions are written to {wanted}")]
+    problem = "cannot be written to" if nearest.is_dir() else "is not a directory"
+    message = f"{nearest} {problem}, so no decision is logged; name a directory of Detent's own"
+    return [Finding("error", "policy.log", message)]
 
 
 def _adapters(builder: Builder) -> list[Finding]:

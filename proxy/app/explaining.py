@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from proxy.app.review import explained
+from proxy.errors import PolicyInvalid
 from proxy.pdp.base import StagedBundle
 from proxy.pdp.manifests import load_catalogue
 from proxy.pdp.review.explain import Explanation
@@ -22,7 +23,10 @@ class Explainer:
         self._one = asyncio.Lock()
 
     async def __call__(self, decision_id: str) -> Explanation | None:
-        """Return the explanation, None when the log has no such decision. Raises PolicyInvalid."""
+        """Return the explanation, None when the log has no such decision. Raises PolicyInvalid.
+
+        A bundle that is replaced meanwhile is being deleted: nothing is explained by half of it.
+        """
         async with self._one:
             return await asyncio.to_thread(self._explained, decision_id)
 
@@ -30,6 +34,14 @@ class Explainer:
         record = find_record(self._log, decision_id) if self._log.exists() else None
         if record is None:
             return None
-        bundle = self._live()
-        side = Side("live", bundle, load_catalogue(bundle.directory))
-        return explained(record, side, self._opa)
+        while True:
+            bundle = self._live()
+            try:
+                side = Side("live", bundle, load_catalogue(bundle.directory))
+                found = explained(record, side, self._opa)
+            except PolicyInvalid:
+                if bundle is self._live():
+                    raise
+            else:
+                if bundle is self._live():
+                    return found

@@ -85,16 +85,22 @@ def sidecar_tokens_of(
 
     Raises ConfigError when a token could be both an agent's and a sidecar's.
     """
+    refuse_shared_audiences(settings)
     issuers = settings.attach.issuers
-    agents = {(one.issuer, name) for one in settings.identity.issuers for name in one.audience}
-    if any((one.issuer, name) in agents for one in issuers for name in one.audience):
-        cure = "give sidecars' tokens an audience of their own, such as detent-attach"
-        raise ConfigError((f"attach.issuers: an audience of agents' tokens; {cure}",))
     clients = tuple(key_set(one) for one in issuers)
     tokens = SidecarTokens(
         _trusted_sidecars(one, client) for one, client in zip(issuers, clients, strict=True)
     )
     return tokens, (tokens.close, *(client.close for client in clients))
+
+
+def refuse_shared_audiences(settings: Settings) -> None:
+    """Raise ConfigError when a token could be both an agent's and a sidecar's."""
+    agents = {(one.issuer, name) for one in settings.identity.issuers for name in one.audience}
+    sidecars = {(one.issuer, name) for one in settings.attach.issuers for name in one.audience}
+    if agents & sidecars:
+        cure = "give sidecars' tokens an audience of their own, such as detent-attach"
+        raise ConfigError((f"attach.issuers: an audience of agents' tokens; {cure}",))
 
 
 def _trusted_sidecars(issuer: SidecarIssuer, client: KeySetClient) -> TrustedSidecars:

@@ -74,6 +74,7 @@ class LivePolicy:
             bundle, catalogue = await asyncio.to_thread(on.source.stage)
             await on.decides.start(bundle)
             self._in_force(bundle, catalogue)
+        await asyncio.to_thread(on.source.moved_on)
         for problem in (on.source.problem, on.delivery.problem if on.delivery else ""):
             if problem:
                 await self.tell("policy-not-kept", problem)
@@ -88,7 +89,7 @@ class LivePolicy:
             try:
                 if self._on.delivery is not None:
                     await self._on.delivery.look(anew=True, older=older)
-                return await self._load()
+                return await self._load_offered()
             except PolicyError as error:
                 await self._refusals.tell_of("policy-reload-failed", error)
                 raise
@@ -104,7 +105,7 @@ class LivePolicy:
                 if self._on.delivery is None or not await self._on.delivery.look():
                     return ""
                 kind = "policy-reload-failed"
-                await self._load()
+                await self._load_offered()
             except PolicyError as error:
                 refused = "refused" if isinstance(error, PolicyInvalid) else "unavailable"
                 if str(error) != told:
@@ -138,10 +139,15 @@ class LivePolicy:
             return await self._choose(previous, older=True)
 
     async def follow_choices(self) -> None:
-        """Load what another process that shares our choices has chosen, for ever."""
+        """Load what another process that shares our choices has chosen, for ever.
+
+        It may have forgotten a choice because the source moved on: so we look there first.
+        """
         choices = self._on.source.choices
         while choices is not None:
             await asyncio.sleep(LOOK_S)
+            if choices.changed():
+                await self.follow_once()
             if choices.changed():
                 async with self._changing:
                     try:
@@ -238,6 +244,12 @@ class LivePolicy:
         except PolicyInvalid:
             await self._load()  # what a restart would end must not decide
             raise
+
+    async def _load_offered(self) -> str:
+        """Serve what the source, just asked, offers; a choice made before that is over."""
+        revision = await self._load()
+        await asyncio.to_thread(self._on.source.moved_on)
+        return revision
 
     async def _load(self, chosen: bytes = b"") -> str:
         """Serve what is offered or stands chosen, or this archive instead. Raises PolicyError."""

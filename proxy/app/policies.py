@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import json
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from proxy.errors import PolicyInvalid, PolicyUnavailable
+from proxy.errors import PolicyInvalid
 from proxy.model.ledger import Limits
 from proxy.model.tool import ToolManifest
 from proxy.pdp.base import QueryAnswer, StagedBundle
@@ -24,6 +24,7 @@ from proxy.pdp.findings.outcome import Outcome, outcomes
 from proxy.pdp.managed_opa import ManagedOpa
 from proxy.pdp.manifests import Catalogue, load_catalogue
 from proxy.pdp.rego_tests import RegoReport, opa_test
+from proxy.pdp.scratch import needs_room
 from proxy.pdp.suites import Case, CaseResult, load_suites, run_suites
 
 CASE_DEADLINE_S = 2.0
@@ -147,6 +148,11 @@ class PolicySource:
         self.choices.clear()
         return True
 
+    def moved_on(self) -> None:
+        """Forget what was chosen instead of another revision, now that this one decides."""
+        if self.choices is not None and not self._is_choice:
+            self.choices.moved_on(self._offered)
+
     def stage(self, chosen: bytes = b"") -> tuple[StagedBundle, Catalogue]:
         """Copy and check the directory as it is now, and read its suites.
 
@@ -169,7 +175,7 @@ class PolicySource:
     def _stage_archive(self, packed: bytes) -> tuple[StagedBundle, Catalogue]:
         """Stage an archive we kept: verified again where policies are signed."""
         files = self._signed.opened(packed).files if self._signed else unpack_files(packed)
-        with _room(), tempfile.TemporaryDirectory(dir=self._private.name) as unpacked:
+        with needs_room(), tempfile.TemporaryDirectory(dir=self._private.name) as unpacked:
             write_files(files, Path(unpacked))
             return self._stage(Path(unpacked), revision_of(packed), packed)
 
@@ -177,7 +183,7 @@ class PolicySource:
         self, directory: Path, revision: str, packed: bytes
     ) -> tuple[StagedBundle, Catalogue]:
         with contextlib.ExitStack() as unless_read:
-            with _room():
+            with needs_room():
                 bundle = stage(directory, Path(self._private.name), self._opa, revision)
             unless_read.callback(discard, bundle)
             catalogue = load_catalogue(bundle.directory)
@@ -206,16 +212,6 @@ class PolicySource:
     def cleanup(self) -> None:
         """Remove the copies."""
         self._private.cleanup()
-
-
-@contextlib.contextmanager
-def _room() -> Iterator[None]:
-    """Tell of a disk that takes nothing: the policy may be fine."""
-    try:
-        yield
-    except OSError as error:
-        cure = f"make room in {tempfile.gettempdir()}"
-        raise PolicyUnavailable(f"it cannot be copied ({error.strerror}); {cure}") from None
 
 
 @dataclass(frozen=True, slots=True)

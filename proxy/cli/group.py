@@ -25,6 +25,14 @@ class DetentGroup(click.Group):
         except DetentError as error:
             click.echo(f"detent: {error}", err=True)
             sys.exit(UNAVAILABLE)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            problem = (
+                f"{error.filename}: {error.strerror}. Cure: check the path, and who may use it"
+            )
+            click.echo(f"detent: {problem}", err=True)
+            sys.exit(USAGE)
 
 
 class LoadedWhenUsed(DetentGroup):

@@ -11,7 +11,8 @@ from proxy.pdp.bundle_files import belongs
 GIT_TIMEOUT_S = 5.0
 SHORT = 12
 
-# Nothing of the machine's or the repository's own settings that could start another program.
+# Nothing of the machine's or the repository's own settings that could start another program. A
+# folder of policies may itself look like a bare repository, with settings of its author's.
 _ENV = {
     "PATH": os.defpath,
     "LC_ALL": "C",
@@ -19,8 +20,19 @@ _ENV = {
     "GIT_CONFIG_GLOBAL": os.devnull,
     "GIT_OPTIONAL_LOCKS": "0",
     "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ALLOW_PROTOCOL": "none",  # what is missing is not fetched: that runs what the settings say
+    "GIT_NO_LAZY_FETCH": "1",
 }
-_SETTINGS = ("-c", "core.fsmonitor=false", "-c", f"core.hooksPath={os.devnull}")
+_SETTINGS = tuple(
+    part
+    for setting in (
+        "core.fsmonitor=false",
+        f"core.hooksPath={os.devnull}",
+        "log.showSignature=false",
+        "safe.bareRepository=explicit",
+    )
+    for part in ("-c", setting)
+)
 
 
 def commit_of(source: Path, files: Mapping[str, bytes]) -> str:

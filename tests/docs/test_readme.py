@@ -134,9 +134,10 @@ def test_the_addresses_that_are_shown_are_the_defaults() -> None:
     shown = set(re.findall(r"http://([\d.]+):(\d+)(/\w+)", README))
     assert shown == {
         (listen.agents.host, str(listen.agents.port), "/mcp"),
+        (listen.agents.host, str(listen.agents.port), "/v1"),
         (listen.operators.host, str(listen.operators.port), "/killswitch"),
     }
-    assert "/mcp" in ROUTES
+    assert {"/mcp", "/v1/calls"} <= set(ROUTES)
 
 
 def test_the_versions_that_are_needed_are_those_that_are_checked() -> None:

@@ -45,6 +45,12 @@ class Choices:
         self._chosen.remove()
         self._seen = self._chosen.stamp()
 
+    def moved_on(self, offered: str) -> None:
+        """Forget a choice made instead of another revision: it must not come back with that one."""
+        head, found, _ = self._chosen.read().partition(b"\n")
+        if found and head != _head(offered):
+            self.clear()
+
     def changed(self) -> bool:
         """Whether another process has chosen since we last looked."""
         return self._chosen.stamp() != self._seen

@@ -5,7 +5,6 @@ import contextlib
 import logging
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from proxy.pdp.delivery.opening import open_bundle
 from proxy.pdp.delivery.origin import Origin
 from proxy.pdp.delivery.packing import MAX_PACKED_BYTES, write_files
 from proxy.pdp.delivery.signature import Trust
+from proxy.pdp.scratch import needs_room
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ class DeliveredPolicy:
             shutil.rmtree(self._aside, ignore_errors=True)
             self._kept.write(tried.packed)
         elif self._good is not None:
-            with _disk():
+            with needs_room():
                 shutil.rmtree(self.directory, ignore_errors=True)
                 self._aside.rename(self.directory)
         self._tried = None
@@ -134,7 +134,7 @@ class DeliveredPolicy:
 
         Raises PolicyInvalid, PolicyUnavailable.
         """
-        with _disk():
+        with needs_room():
             return open_bundle(packed, self._trusted, self._opa)
 
     def signed(self) -> bytes:
@@ -193,7 +193,7 @@ class DeliveredPolicy:
 
     def _unpack(self, bundle: Delivered) -> None:
         """Put it in the place of what stands there; the last good one is only put aside."""
-        with _disk(), contextlib.ExitStack() as unless_taken:
+        with needs_room(), contextlib.ExitStack() as unless_taken:
             fresh = Path(tempfile.mkdtemp(dir=self._private.name))
             unless_taken.callback(shutil.rmtree, fresh, ignore_errors=True)
             write_files(bundle.files, fresh)
@@ -203,16 +203,6 @@ class DeliveredPolicy:
                 shutil.rmtree(self.directory, ignore_errors=True)
             fresh.rename(self.directory)
             unless_taken.pop_all()
-
-
-@contextlib.contextmanager
-def _disk() -> Iterator[None]:
-    """Tell of a disk that takes nothing as of a policy that cannot be had now."""
-    try:
-        yield
-    except OSError as error:
-        cure = f"make room in {tempfile.gettempdir()}"
-        raise PolicyUnavailable(f"it cannot be unpacked ({error.strerror}); {cure}") from None
 
 
 def _check_newer(bundle: Delivered, good: Delivered) -> None:

@@ -1,5 +1,4 @@
 import os
-import pwd
 import socket
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -9,7 +8,8 @@ import pytest
 
 from proxy.app import checks
 from proxy.app.build import Builder
-from proxy.app.checks import Finding, definitions_of, examine
+from proxy.app.check_finding import Finding
+from proxy.app.checks import definitions_of, examine
 from proxy.config import Settings, load_settings
 from proxy.config.settings import Address
 from proxy.errors import ConfigError, UpstreamFailed
@@ -108,6 +108,25 @@ async def test_one_problem_hides_no_other(world: World) -> None:
     assert [what for what, parts in CURES.items() if any(p not in bad[what] for p in parts)] == []
 
 
+@pytest.mark.parametrize(
+    ("directory", "level", "message"),
+    [
+        ("var/log/new", "ok", "decisions are written to"),
+        ("file/log", "error", "file is not a directory, so no decision is logged"),
+        ("/proc/self/log", "error", "cannot be written to, so no decision is logged"),
+    ],
+)
+def test_a_decision_log_that_cannot_be_written_is_told(
+    settings_of: SettingsOf, tmp_path: Path, directory: str, level: str, message: str
+) -> None:
+    """Nothing is made by looking."""
+    (tmp_path / "file").touch()
+    (finding,) = checks._decision_log(settings_of(policy={"log": directory}))
+    assert (finding.level, finding.what) == (level, "policy.log")
+    assert message in finding.message
+    assert not (tmp_path / "var").exists()
+
+
 async def test_a_bundle_that_serving_would_refuse_is_an_error(world: World) -> None:
     """Its suites are run on the engine that would decide."""
     world.write()
@@ -180,56 +199,6 @@ async def test_a_tool_that_wants_a_credential_nobody_lends_is_told(world: World)
     world.tools["rec"]["read"] = world.tools["rec"]["read"] | {"credential": {"broker": "keys"}}
     some = told(await found(world), "warning")
     assert some["rec/read"] == "wants a credential of keys; add that to `credentials`"
-
-
-@pytest.mark.parametrize(
-    ("identity", "level", "problem"),
-    [
-        ({}, "error", "nobody may kill"),
-        ({}, "warning", "no agents"),
-        ({"operators": [{"roles": ["view"]}]}, "error", "nobody may kill"),
-        ({"operators": [{"roles": ["kill"]}], "agents": [{}]}, "ok", ""),
-    ],
-)
-def test_somebody_has_to_be_able_to_kill(
-    settings_of: SettingsOf, identity: dict[str, Any], level: str, problem: str
-) -> None:
-    """A gateway without agents is only idle."""
-    entry = {"name": "one", "tenant": "acme", "tenants": ["*"], "token_sha256": "a" * 64}
-    needed = {"operators": ("name", "tenants", "token_sha256")}
-    given = {
-        kind: [{k: entry[k] for k in needed.get(kind, ("name", "tenant", "token_sha256"))} | more]
-        for kind, (more,) in identity.items()
-    }
-    for operator in given.get("operators", []):
-        operator["token_sha256"] = "b" * 64
-    findings = checks._identities(settings_of(identity=given))
-    assert told(findings, level).get("identity", "").startswith(problem)
-    assert level != "ok" or findings == []
-
-
-@pytest.mark.parametrize(
-    ("user", "is_warned"),
-    [
-        (None, True),
-        (pwd.getpwuid(os.geteuid()).pw_name, True),
-        ("nobody", False),
-        ("none-9", False),
-    ],
-)
-def test_a_command_under_our_own_uid_is_warned_of(
-    settings_of: SettingsOf, monkeypatch: pytest.MonkeyPatch, user: str | None, is_warned: bool
-) -> None:
-    """It could read our keys; one that does not exist is told when it is started."""
-    servers: dict[str, Any] = {"x": {"mcp": {"command": ["a"]}, "user": user}}
-    servers["far"] = {"mcp": {"url": "https://example.org"}}
-    some = told(checks._users(settings_of(servers=servers)), "warning")
-    assert ("servers.x" in some) is is_warned
-    assert "servers.far" not in some
-    monkeypatch.setattr(os, "geteuid", lambda: 0)
-    assert "process" in told(checks._users(settings_of()), "warning")
-    monkeypatch.setattr(os, "geteuid", lambda: 1000)
-    assert checks._users(settings_of()) == []
 
 
 def test_a_port_that_is_taken_is_a_warning() -> None:

@@ -77,6 +77,24 @@ async def test_a_rollback_holds_until_the_source_moves_on(gateway: Gateway, worl
     assert await gateway.reload_policy() not in {old, ""}
 
 
+async def test_a_choice_does_not_come_back_with_what_it_replaced(
+    gateway: Gateway, world: World
+) -> None:
+    """Once the source has moved on, its old revision decides again when it is put back."""
+    first = gateway.parts.policy.revision
+    left = (world.bundle / "main.rego").read_bytes()
+    change(world.bundle, "chosen")
+    chosen = await gateway.reload_policy()
+    (world.bundle / "main.rego").write_bytes(left)
+    assert await gateway.reload_policy() == first
+    assert await gateway.live.rollback() == chosen
+    assert await gateway.reload_policy() == chosen
+    change(world.bundle, "next")
+    assert await gateway.reload_policy() not in {first, chosen}
+    (world.bundle / "main.rego").write_bytes(left)
+    assert await gateway.reload_policy() == first
+
+
 async def test_without_a_policy_before_there_is_no_way_back(gateway: Gateway) -> None:
     """The first one stays."""
     with pytest.raises(PolicyInvalid, match="nothing to go back to"):

@@ -1,6 +1,7 @@
 """Commands are loaded when they are used; errors become exit codes."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 import pytest
@@ -46,7 +47,27 @@ def test_an_error_is_one_message_and_an_exit_code(error: DetentError, code: int)
     assert (result.stdout, result.stderr) == ("", "detent: one: cure\ntwo: cure\n")
 
 
-def test_a_bug_stays_one() -> None:
+def test_a_file_that_cannot_be_written_is_told(tmp_path: Path) -> None:
+    """With its path: most often its directory is missing."""
+    wanted = tmp_path / "none" / "report.md"
+
+    @click.group(cls=DetentGroup)
+    def group() -> None:
+        """Hold one command."""
+
+    @group.command()
+    def write() -> None:
+        wanted.write_text("x")
+
+    result = CliRunner().invoke(group, ["write"])
+    told = (
+        f"detent: {wanted}: No such file or directory. Cure: check the path, and who may use it\n"
+    )
+    assert (result.exit_code, result.stderr) == (2, told)
+
+
+@pytest.mark.parametrize("bug", [ZeroDivisionError, OSError])
+def test_a_bug_stays_one(bug: type[Exception]) -> None:
     """What is no error of ours is not dressed up as one."""
 
     @click.group(cls=DetentGroup)
@@ -55,9 +76,9 @@ def test_a_bug_stays_one() -> None:
 
     @group.command()
     def fail() -> None:
-        raise ZeroDivisionError
+        raise bug
 
-    assert isinstance(CliRunner().invoke(group, ["fail"]).exception, ZeroDivisionError)
+    assert isinstance(CliRunner().invoke(group, ["fail"]).exception, bug)
 
 
 def test_a_command_that_is_not_there_is_a_usage_error(detent: Run) -> None:

@@ -92,18 +92,67 @@ def test_a_slow_git_is_not_waited_for(repository: Path, monkeypatch: pytest.Monk
     assert told(repository) == ""
 
 
-def test_the_repositorys_settings_start_no_program(repository: Path, tmp_path: Path) -> None:
-    """A file-system monitor or a filter named in .git/config is not run."""
-    trap = tmp_path / "trap"
-    program = tmp_path / "program"
+@pytest.fixture
+def trap(tmp_path: Path) -> Path:
+    """A file that `program`, beside it, makes when it is run."""
+    trap, program = tmp_path / "trap", tmp_path / "program"
     program.write_text(f"#!/bin/sh\ntouch {trap}\ncat\n")
     program.chmod(0o700)
+    return trap
+
+
+def test_the_repositorys_settings_start_no_program(repository: Path, trap: Path) -> None:
+    """A file-system monitor or a filter named in .git/config is not run."""
+    program = trap.with_name("program")
     git(repository, "config", "core.fsmonitor", str(program))
     git(repository, "config", "filter.x.clean", str(program))
     (repository.parent / ".git/info/attributes").write_text("* filter=x\n")
     (repository / "main.rego").write_text("package detent.main2\n")
     trap.unlink(missing_ok=True)
     assert told(repository).endswith("-dirty")
+    assert not trap.exists()
+
+
+def test_a_folder_that_is_a_repository_itself_is_asked_nothing(tmp_path: Path, trap: Path) -> None:
+    """The files of a bare one travel in any commit; what it lacks would be fetched by a program."""
+    missing = "1" * 40
+    files = {
+        "HEAD": "ref: refs/heads/main\n",
+        "refs/heads/main": f"{missing}\n",
+        "objects/info/keep": "",
+        "config": "[core]\nrepositoryformatversion = 1\nbare = true\n"
+        '[extensions]\npartialClone = origin\n[remote "origin"]\nurl = .\npromisor = true\n'
+        f"uploadpack = {trap.with_name('program')}\n",
+    }
+    for name, text in files.items():
+        (tmp_path / "policies" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "policies" / name).write_text(text)
+    assert commit_of(tmp_path / "policies", {}) == ""
+    assert commit_time(tmp_path / "policies") == 0
+    assert not trap.exists()
+
+
+def test_nothing_is_fetched_and_no_signature_checked(repository: Path, trap: Path) -> None:
+    """Settings in .git/config name programs for both."""
+    program = str(trap.with_name("program"))
+    commit = git(repository, "cat-file", "commit", "HEAD")
+    signed = commit.replace("\n\n", "\ngpgsig -----BEGIN PGP SIGNATURE-----\n \n x\n\n", 1)
+    (trap.with_name("commit")).write_text(f"{signed}\n")
+    made = git(repository, "hash-object", "-t", "commit", "-w", str(trap.with_name("commit")))
+    git(repository, "update-ref", "HEAD", made)
+    for name, value in {
+        "log.showSignature": "true",
+        "gpg.program": program,
+        "extensions.partialClone": "origin",
+        "remote.origin.url": ".",
+        "remote.origin.promisor": "true",
+        "remote.origin.uploadpack": program,
+    }.items():
+        git(repository, "config", name, value)
+    assert commit_time(repository) > 0
+    git(repository, "update-ref", "--no-deref", "refs/heads/gone", made)
+    (repository.parent / ".git/objects" / made[:2] / made[2:]).unlink()
+    assert told(repository) == ""
     assert not trap.exists()
 
 

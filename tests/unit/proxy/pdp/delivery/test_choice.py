@@ -20,6 +20,17 @@ def test_a_choice_holds_for_what_it_was_made_against(tmp_path: Path) -> None:
     assert again.instead_of("c") == b""
 
 
+def test_a_source_that_moved_on_ends_a_choice(tmp_path: Path) -> None:
+    """For good: what it was made against may be offered again."""
+    choices = Choices(tmp_path)
+    choices.moved_on("a")
+    choices.choose(archive("b"), "a")
+    choices.moved_on("a")
+    assert choices.instead_of("a") == archive("b")
+    choices.moved_on("c")
+    assert choices.instead_of("a") == b""
+
+
 def test_choosing_what_is_offered_is_no_choice(tmp_path: Path) -> None:
     """It takes the one there was back."""
     choices = Choices(tmp_path)

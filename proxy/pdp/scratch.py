@@ -1,0 +1,17 @@
+"""Room for copies of a bundle: a temporary directory that may be full."""
+
+import contextlib
+import tempfile
+from collections.abc import Iterator
+
+from proxy.errors import PolicyUnavailable
+
+
+@contextlib.contextmanager
+def needs_room() -> Iterator[None]:
+    """Tell of a disk that takes nothing: the policy may be fine. Raises PolicyUnavailable."""
+    try:
+        yield
+    except OSError as error:
+        cure = f"make room in {tempfile.gettempdir()}"
+        raise PolicyUnavailable(f"it cannot be copied ({error.strerror}); {cure}") from None
