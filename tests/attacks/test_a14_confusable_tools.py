@@ -103,7 +103,7 @@ async def test_a14_the_name_of_another_servers_tool_is_refused_and_told(
         assert (status, answer["reasons"][0]["id"]) == (403, "unknown-tool")
         assert twin.calls == []
         assert await listed(gateway) == ["search__lookup", "twin__fetch"]
-        assert "twin/lookup has the name of the reviewed search/lookup" in gateway.text
+        assert await gateway.wrote("twin/lookup has the name of the reviewed search/lookup")
 
 
 async def test_a14_one_name_on_two_servers_is_fine_when_both_were_reviewed(
@@ -123,7 +123,7 @@ async def test_a14_a_name_offered_twice_names_nothing(pinned: World, server: Cha
     async with Gateway(pinned) as gateway:
         assert (await gateway.call("lookup", {"q": "x"}, server="search"))[0] == 403
         assert server.calls == []
-        assert "search/lookup is no tool (several tools have this name)" in gateway.text
+        assert await gateway.wrote("search/lookup is no tool (several tools have this name)")
 
 
 @pytest.mark.parametrize("name", ["Lookup", "LOOKUP", "look-up", "l00kup"])

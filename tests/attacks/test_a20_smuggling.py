@@ -173,11 +173,11 @@ async def test_an_offered_upgrade_hides_no_request(standing: Standing, protocol:
     fields = (b"Connection: Upgrade, HTTP2-Settings", b"Upgrade: " + protocol, b"HTTP2-Settings: A")
     hidden = standing.request("agents", body=CALL)
     given = standing.request("agents", *fields, body=hidden)
-    heard = await standing.say("agents", given[: -len(hidden)], hidden, pause_s=0.1, wait_s=0.5)
+    heard = await standing.say("agents", given[: -len(hidden)], hidden, pause_s=0.1, quiet_s=0.5)
     assert (heard.statuses, heard.code) == ([400], "not-json")
     assert standing.recorder.received == []
     honest = standing.request("agents", *fields, b"X-A: b")
-    heard = await standing.say("agents", honest[: -len(CALL)], CALL, pause_s=0.1, wait_s=0.5)
+    heard = await standing.say("agents", honest[: -len(CALL)], CALL, pause_s=0.1, quiet_s=0.5)
     assert heard.statuses == [200]
     assert len(standing.recorder.received) == 1
 

@@ -216,6 +216,6 @@ async def test_an_answer_nobody_reads_is_given_up(gateway: Gateway, recorder: Re
             while chunk := deaf.recv(1 << 20):
                 heard += len(chunk)
     assert 0 < heard < 12_000_000
-    assert "not read in time" in gateway.text
+    assert await gateway.wrote("not read in time")
     _, listed = await gateway.operate("GET", "/v1/intents?state=done")
     assert len(listed["intents"]) == 1

@@ -67,7 +67,7 @@ async def test_a35_any_change_quarantines_the_tool(
         status, answer = await lookup(gateway)
         assert (status, answer["reasons"][0]["id"]) == (403, "tool-quarantined")
         assert len(server.calls) == 1
-        assert "search/lookup no longer matches its pin" in gateway.text
+        assert await gateway.wrote("search/lookup no longer matches its pin")
 
 
 DEEP: dict[str, Callable[[dict[str, Any]], Any]] = {

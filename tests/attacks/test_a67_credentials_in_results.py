@@ -234,7 +234,7 @@ async def test_a67_a_live_detent_token_in_a_file_locks(
         status, answer = await gateway.call("read")
         assert (status, answer["result"]["body"]) == (200, {"file": "token: [redacted]"})
         assert await is_locked(gateway)
-        assert "A tool showed a live Detent token" in gateway.text
+        assert await gateway.wrote("A tool showed a live Detent token")
 
 
 async def test_a67_what_only_looks_like_a_token_locks_nobody(

@@ -7,6 +7,7 @@ import re
 import signal
 import ssl
 import sys
+import time
 from types import TracebackType
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ from tests.harness.world import ROOT, World
 
 READY = re.compile(rb"agents on (https?://[\d.]+:\d+), operators on (https?://[\d.]+:\d+)")
 START_S = 90
+END_S = 60
 
 
 class Gateway:
@@ -59,6 +61,15 @@ class Gateway:
     def text(self) -> str:
         """Everything it has written to stderr."""
         return b"".join(self.log).decode(errors="replace")
+
+    async def wrote(self, told: str, within_s: float = 10) -> bool:
+        """Whether it writes this to stderr: what it logs may come after what it answers."""
+        deadline = time.monotonic() + within_s
+        while told not in self.text:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(0.01)
+        return True
 
     def command(self) -> tuple[list[str], dict[str, str]]:
         """Write the settings; return the arguments of `detent` and its environment."""
@@ -118,7 +129,7 @@ class Gateway:
         if process.returncode is None:
             process.send_signal(number)
         try:
-            code = await asyncio.wait_for(process.wait(), 15)
+            code = await asyncio.wait_for(process.wait(), END_S)
         except TimeoutError:
             process.kill()
             code = await process.wait()

@@ -46,22 +46,26 @@ def authority_of(url: str) -> str:
     return urlsplit(url).netloc
 
 
-async def say(url: str, *parts: bytes, pause_s: float = 0.0, wait_s: float = 10.0) -> Heard:
+async def say(
+    url: str, *parts: bytes, pause_s: float = 0.0, wait_s: float = 10.0, quiet_s: float = 10.0
+) -> Heard:
     """Send these parts, `pause_s` apart, and listen until hung up on, or for `wait_s` seconds.
 
-    On a bare socket: what arrived is heard also when the other end would not take the rest.
+    When something was heard, listen until `quiet_s` seconds bring nothing more. On a bare socket:
+    what arrived is heard also when the other end would not take the rest.
     """
     loop = asyncio.get_running_loop()
     host, _, port = authority_of(url).rpartition(":")
-    heard, closed = bytearray(), True
+    heard, closed, started = bytearray(), True, loop.time()
     with socket.socket() as line:
         line.setblocking(False)
         await loop.sock_connect(line, (host, int(port)))
         sending = asyncio.create_task(_send(line, parts, pause_s))
         try:
-            async with asyncio.timeout(wait_s):
+            async with asyncio.timeout(wait_s) as patience:
                 while chunk := await loop.sock_recv(line, 65_536):
                     heard += chunk
+                    patience.reschedule(min(loop.time() + quiet_s, started + wait_s))
         except TimeoutError:
             closed = False
         except ConnectionError:
