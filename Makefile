@@ -8,6 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST := $(BIN)/python -m pytest
+STEADY := --hypothesis-profile steady
 # So many tests side by side, but for those marked `alone`: the times these hold need a machine to themselves.
 JOBS ?= 2
 SIDE_BY_SIDE := $(if $(filter-out 1,$(JOBS)),--numprocesses $(JOBS) --dist loadfile)
@@ -78,8 +79,8 @@ DOORS := tests/attacks tests/acceptance tests/conformance tests/helm tests/fault
 # Of tests with many cases some, chosen by their names; `make test-all` runs them all.
 SAMPLE ?= 3
 # Real processes on a machine that may stand still for seconds: what fails is asked once more (record 0031).
-asked_twice = $(PYTEST) $(1) $(2) || { [ $$? = 1 ] && echo "The tests that failed, once more, one after the other:" \
-	&& $(PYTEST) $(1) --last-failed --last-failed-no-failures none; }
+asked_twice = $(PYTEST) $(STEADY) $(1) $(2) || { [ $$? = 1 ] && echo "The tests that failed, once more, one after the other:" \
+	&& $(PYTEST) $(STEADY) $(1) --last-failed --last-failed-no-failures none; }
 
 test: check .tools/.helm .tools/conformance/.ready ## everything CI runs
 	rm -f .coverage .coverage.*

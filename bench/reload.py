@@ -81,7 +81,7 @@ def allowed(side: Side) -> Iterator[dict[str, Any]]:
     inputs = [one.input for one in suite_inputs(POLICIES, side)]
     answers = side.answers(find_opa().path, inputs, KNOWN_OBLIGATIONS)
     for one, (outcome, _) in zip(inputs, answers, strict=True):
-        if outcome.verdict == "allow":
+        if outcome and outcome.verdict == "allow":
             yield one
 
 

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,9 @@ def boundaries_between(before: Path, after: Path, opa: Path) -> Iterator[Labelle
     for name, directory in (("", before), ("new: ", after)):
         bundle = _reviewed(directory, opa)
         for one in boundary_inputs(bundle, READING):
+            if one.problem:
+                yield replace(one, label=name + one.label)
+                continue
             document = _without_manifest(one.input, bundle.catalogue)
             key = json.dumps(document, sort_keys=True)
             if key not in asked:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from proxy.cli.plain import plain
 from proxy.errors import ConfigError, DetentError, PolicyInvalid
 
 USAGE, UNAVAILABLE = 2, 3
@@ -20,10 +21,10 @@ class DetentGroup(click.Group):
         try:
             return super().invoke(ctx)
         except (ConfigError, PolicyInvalid) as error:
-            click.echo(f"detent: {error}", err=True)
+            click.echo(plain(f"detent: {error}"), err=True)
             sys.exit(USAGE)
         except DetentError as error:
-            click.echo(f"detent: {error}", err=True)
+            click.echo(plain(f"detent: {error}"), err=True)
             sys.exit(UNAVAILABLE)
         except OSError as error:
             if error.filename is None:
@@ -31,7 +32,7 @@ class DetentGroup(click.Group):
             problem = (
                 f"{error.filename}: {error.strerror}. Cure: check the path, and who may use it"
             )
-            click.echo(f"detent: {problem}", err=True)
+            click.echo(plain(f"detent: {problem}"), err=True)
             sys.exit(USAGE)
 
 

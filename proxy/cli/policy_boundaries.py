@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -21,9 +20,13 @@ def boundaries_command(bundle: Path, as_json: bool) -> None:
 
     The same bundle gives the same inputs. `detent policy diff --corpus` reads what --json prints.
     """
-    made = boundaries_of(bundle, find_opa().path)
+    every = boundaries_of(bundle, find_opa().path)
+    made = [one for one in every if not one.problem]
+    for one in every[len(made) :]:
+        click.echo(f"{one.label}: {one.problem}", err=True)
     if as_json:
-        click.echo(json.dumps([asdict(one) for one in made], sort_keys=True))
+        told = [{"label": one.label, "input": one.input} for one in made]
+        click.echo(json.dumps(told, sort_keys=True))
         return
     counts = Counter(one.label.partition(": ")[0] for one in made)
     print_table(("of", "inputs"), ((name, str(count)) for name, count in sorted(counts.items())))

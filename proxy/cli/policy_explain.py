@@ -8,7 +8,7 @@ import click
 
 from proxy.app.review import explained, found_in, reviewer
 from proxy.cli.options import json_option
-from proxy.cli.policy_review import plain
+from proxy.cli.plain import plain
 from proxy.pdp.find_opa import find_opa
 from proxy.pdp.review.explain import Explanation
 
@@ -49,4 +49,4 @@ def _text(told: Explanation) -> str:
         for one in fired.looked_at:
             value = "is missing" if one.value is None else f"= {one.value}"
             lines.append(f"    {one.path} {value}{' (masked in part)' if one.is_masked else ''}")
-    return "\n".join(map(plain, lines))
+    return "\n".join(plain(line).replace("\n", "�") for line in lines)

@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 
 from proxy.cli.options import json_option
+from proxy.cli.plain import plain
 from proxy.pdp.find_opa import find_opa
 from proxy.pdp.findings.sarif import sarif
 from proxy.pdp.lint.run import ABOUT, lint
@@ -38,6 +39,6 @@ def lint_command(bundle: Path, sarif_file: Path | None, as_json: bool) -> None:
         click.echo(json.dumps({"findings": [asdict(finding) for finding in findings]}))
     else:
         for finding in findings:
-            click.echo(str(finding))
+            click.echo(plain(str(finding)))
         click.echo(f"{len(findings)} findings" if findings else "nothing found")
     sys.exit(1 if findings else 0)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from proxy.app.policies import PolicyReport
+from proxy.cli.plain import plain
 from proxy.cli.tables import print_table
 from proxy.pdp.findings.junit import junit
 from proxy.pdp.findings.outcome import ABOUT
@@ -26,7 +27,7 @@ def text(report: PolicyReport, coverage: float) -> str:
     lines += [f"  failed: {failure}" for failure in report.suite_failures]
     lines += [f"incomplete: {finding}" for finding in report.incomplete]
     lines.append(f"revision:   {report.revision}")
-    return "\n".join(lines)
+    return plain("\n".join(lines))
 
 
 def print_cases(results: Iterable[CaseResult]) -> None:

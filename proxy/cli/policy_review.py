@@ -11,6 +11,7 @@ from typing import Any
 import click
 
 from proxy.cli.options import json_option
+from proxy.cli.plain import plain
 from proxy.pdp.review.budget import Budget
 from proxy.pdp.review.compare import Review
 from proxy.pdp.review.report import (
@@ -26,10 +27,10 @@ from proxy.pdp.review.report import (
 )
 
 LIMITS = {
-    "flips": "Most flips: new permissions, holds, refusals, lifted obligations.",
-    "permissions": "Most new permissions, lifted obligations included.",
+    "flips": "Most calls on which an agent may do more or less.",
+    "permissions": "Most on which it may do more: verdict, hold, obligation, grant, cost, label.",
     "refusals": "Most new refusals.",
-    "changes": "Most other changes: grant, cost, labels, reasons, obligations.",
+    "changes": "Most other changes: narrower grant, higher cost, more labels, other reasons.",
     "unreplayable": "Most decisions that cannot be asked again.",
 }
 
@@ -51,7 +52,9 @@ class Output:
         judged = Judged(review, self.budget.exceeded(review))
         if self.markdown is not None:
             self.markdown.write_text(to_markdown(judged), encoding="utf-8")
-        click.echo(judged.to_json() if self.as_json else to_text(judged))
+        # The escape is JSON's own: a runner obeys the bracket anywhere in a line.
+        as_json = judged.to_json().replace("##[", "##\\u005b") if self.as_json else ""
+        click.echo(as_json or to_text(judged))
         sys.exit(1 if judged.exceeded else 0)
 
 
@@ -62,13 +65,21 @@ def review_options(command: Callable[..., None]) -> Callable[..., None]:
     def with_output(markdown: Path | None, as_json: bool, **given: Any) -> None:
         logging.getLogger("proxy").addHandler(_QUIET)
         limits = {name: given.pop(f"max_{name}") for name in LIMITS}
-        command(output=Output(Budget(**limits), markdown, as_json), **given)
+        budget = Budget(**limits, compared=given.pop("min_compared"))
+        command(output=Output(budget, markdown, as_json), **given)
 
     wrapped = json_option(with_output)
     wrapped = click.option(
         "--markdown",
         type=click.Path(path_type=Path, dir_okay=False),
         help="Write a comment for a pull request.",
+    )(wrapped)
+    wrapped = click.option(
+        "--min-compared",
+        type=click.IntRange(1),
+        default=1,
+        show_default=True,
+        help="Least decisions that must have been compared.",
     )(wrapped)
     for name, told in reversed(LIMITS.items()):
         default = 0 if name == "flips" else None
@@ -88,23 +99,22 @@ def to_text(judged: Judged) -> str:
         lines.append(f"by {name}:")
         for group, found in groups(review.differences, name).items():
             told = ", ".join(f"{count} {change}" for change, count in found.items())
-            lines.append(f"  {plain(group)}: {told}")
+            lines.append(f"  {_one_line(group)}: {told}")
     shown = examples(review.differences)
     lines += ["for example:"] if shown else []
     for one in shown:
-        lines.append(f"  {plain(one.label)}  {plain(one.tool)} {call_of(one)}")
-        lines.append(f"    {', '.join(one.changes)}: {plain(verdicts(one))}")
+        lines.append(f"  {_one_line(one.label)}  {_one_line(one.tool)} {call_of(one)}")
+        lines.append(f"    {', '.join(one.changes)}: {_one_line(verdicts(one))}")
     lines += [_missing(why, labels) for why, labels in review.unreplayable.items()]
     lines += [f"over the budget: {line}" for line in judged.exceeded]
-    return "\n".join(lines)
+    return plain("\n".join(lines))
 
 
 def _missing(why: str, labels: Sequence[str]) -> str:
-    told = ", ".join(map(plain, labels[:SHOWN_LABELS]))
+    told = ", ".join(map(_one_line, labels[:SHOWN_LABELS]))
     more = " …" if len(labels) > SHOWN_LABELS else ""
     return f"not asked again, because {why}: {len(labels)} ({told}{more})"
 
 
-def plain(text: str) -> str:
-    """Return a text that moves no cursor."""
-    return "".join(char if char.isprintable() else "�" for char in text)
+def _one_line(text: str) -> str:
+    return text.replace("\n", "�")

@@ -10,6 +10,7 @@ import click
 from credentials.base import BrokerMisconfigured
 from credentials.private_file import read_private
 from proxy.cli.options import json_option
+from proxy.cli.plain import plain
 from proxy.cli.policy_build import as_lines, write_whole
 from proxy.errors import PolicyInvalid
 from proxy.pdp.delivery.building import sign
@@ -57,7 +58,7 @@ def verify_command(archive: Path, key: Path, keyid: str, scope: str, as_json: bo
     try:
         delivered = open_bundle(_read(archive), trusted, find_opa().path)
     except PolicyInvalid as error:
-        click.echo(f"refused: {error}", err=True)
+        click.echo(plain(f"refused: {error}"), err=True)
         sys.exit(REFUSED)
     told = {"revision": delivered.revision, "number": delivered.number}
     click.echo(json.dumps(told) if as_json else as_lines(told))

@@ -8,13 +8,14 @@ import itertools
 import json
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import jsonschema_rs
 
 from proxy.errors import PolicyInvalid
 from proxy.pdp.base import DECISION_PATH, VISIBLE_PATH, QueryAnswer
+from proxy.pdp.bundle_files import read_bundle
 from proxy.pdp.manifests import Catalogue
 from proxy.pdp.strict_yaml import lines_of_items, load
 from proxy.pdp.suite_input import decision_input, visible_input
@@ -23,6 +24,7 @@ Query = Callable[[str, bytes], Awaitable[QueryAnswer]]
 
 SCHEMA = Path(__file__).with_name("suite.schema.json")
 _VALIDATOR = jsonschema_rs.validator_for(json.loads(SCHEMA.read_text()))
+MAX_CASES = 100_000
 _MATRIX = {"roles": "role", "modes": "mode", "tools": "tool"}
 _VARIANTS = "argument_variants"
 
@@ -71,10 +73,19 @@ class CaseResult:
 def load_suites(source: Path, catalogue: Catalogue) -> tuple[Case, ...]:
     """Read `source/suites/*.yaml`; the catalogue is that of the bundle under test.
 
-    Raises PolicyInvalid.
+    Raises PolicyInvalid, for more than MAX_CASES too.
     """
-    files = sorted((source / "suites").glob("*.yaml"))
-    return tuple(case for file in files for case in _cases(file, catalogue))
+    files = sorted(read_bundle(source, _is_suite).items())
+    every = (case for path, text in files for case in _cases(PurePath(path), text, catalogue))
+    cases = tuple(itertools.islice(every, MAX_CASES + 1))
+    if len(cases) > MAX_CASES:
+        raise PolicyInvalid(f"suites: more than {MAX_CASES:,} cases. Cure: smaller matrices")
+    return cases
+
+
+def _is_suite(path: str) -> bool:
+    folder, _, name = path.rpartition("/")
+    return folder == "suites" and name.endswith(".yaml") and not name.startswith(".")
 
 
 async def run_suites(cases: Sequence[Case], query: Query) -> tuple[CaseResult, ...]:
@@ -117,8 +128,8 @@ def _body(document: dict[str, Any]) -> bytes:
     return json.dumps({"input": document}, separators=(",", ":")).encode()
 
 
-def _cases(file: Path, catalogue: Catalogue) -> Iterator[Case]:
-    document = load(file.read_bytes(), f"suites/{file.name}")
+def _cases(file: PurePath, text: bytes, catalogue: Catalogue) -> Iterator[Case]:
+    document = load(text, f"suites/{file.name}")
     problems = [
         f"suites/{file.name}: {'.'.join(str(part) for part in error.instance_path)}: "
         f"{error.message[:300]}"
@@ -129,7 +140,7 @@ def _cases(file: Path, catalogue: Catalogue) -> Iterator[Case]:
     if problems:
         raise PolicyInvalid("\n".join(problems))
     suite = document[file.stem]
-    lines = lines_of_items(file.read_bytes(), (file.stem, "cases"))
+    lines = lines_of_items(text, (file.stem, "cases"))
     for entry, line in zip(suite["cases"], lines, strict=True):
         for given in _matrix({**suite.get("given", {}), **entry}):
             case = _case(file.stem, given, catalogue)

@@ -26,19 +26,22 @@ def head(tmp_path: Path) -> Path:
     """The checkout of a pull request, with that of its base branch beside it."""
     head = tmp_path / "head"
     shutil.copytree(REPOSITORY, head)
-    shutil.copytree(REPOSITORY, head / "base")
+    shutil.copytree(REPOSITORY, tmp_path / "base")
     return head
 
 
 def step(head: Path, name: str, **environ: str) -> tuple[int, str]:
-    """Run a step of the action as a runner does; return its exit code and what it says."""
-    action = yaml.safe_load((head / "action.yml").read_text())
+    """Run a step of the base's action as a runner does; return its exit code and what it says."""
+    base = head.parent / "base"
+    action = yaml.safe_load((base / "action.yml").read_text())
     (found,) = [one for one in action["runs"]["steps"] if one["name"] == name]
+    known = {"inputs.head": str(head), "inputs.base": "../base", "runner.temp": str(temp(head))}
+    own = {key: filled(value, known) for key, value in found.get("env", {}).items()}
     path = os.pathsep.join((str(Path(sys.executable).parent), str(OPA.parent), os.environ["PATH"]))
-    given = {"PATH": path, "GITHUB_ACTION_PATH": str(head), "BASE": "base", "HOME": str(head)}
+    given = {"PATH": path, "GITHUB_ACTION_PATH": str(base), "HOME": str(head)} | own
     done = subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", found["run"]],
-        cwd=head,
+        cwd=filled(found["working-directory"], known),
         env=given | environ,
         capture_output=True,
         text=True,
@@ -46,6 +49,16 @@ def step(head: Path, name: str, **environ: str) -> tuple[int, str]:
         check=False,
     )
     return done.returncode, done.stdout + done.stderr
+
+
+def temp(head: Path) -> Path:
+    """Return the runner's own directory."""
+    return head.parent / "temp"
+
+
+def filled(text: str, known: dict[str, str]) -> str:
+    """Return a value of the action with what the runner puts into it."""
+    return re.sub(r"\$\{\{ (\S+) \}\}", lambda found: known[found[1]], text)
 
 
 def open_up(head: Path, pattern: str) -> None:
@@ -70,10 +83,13 @@ def test_the_log_holds_what_was_recorded() -> None:
 
 
 def sample(head: Path, count: int) -> None:
-    """Leave the newest records of the log only, for a test that is to be quick."""
-    for log in (head / "log").glob("*.jsonl.gz"):
+    """Leave the newest records of the base's log only, for a test that is to be quick."""
+    base = head.parent / "base"
+    for log in (base / "log").glob("*.jsonl.gz"):
         lines = gzip.decompress(log.read_bytes()).splitlines(keepends=True)
         log.write_bytes(gzip.compress(b"".join(lines[-count:])))
+    budget = (base / "budget.env").read_text()
+    (base / "budget.env").write_text(budget.replace("COMPARED=5000", f"COMPARED={count}"))
 
 
 def review(head: Path, pattern: str) -> tuple[int, str]:
@@ -81,14 +97,16 @@ def review(head: Path, pattern: str) -> tuple[int, str]:
     shutil.copy(REPOSITORY / PROTECTED, head / PROTECTED)
     open_up(head, pattern)
     code, told = step(head, "Review")
-    return code, told + (head / "build/review.md").read_text()
+    return code, told + (temp(head) / "policy-review/review.md").read_text()
 
 
 @pytest.mark.timeout(600)
 def test_a_loosened_path_rule_is_over_the_budget_and_a_narrow_one_is_not(head: Path) -> None:
-    """On a part of the log. A pull request cannot raise its own budget: the base's counts."""
+    """On a part of the log. What a pull request is checked by is the base's, whatever it brings."""
     sample(head, 400)
     (head / "budget.env").write_text("MAX_FLIPS=99999\nMAX_PERMISSIONS=99999\n")
+    (head / "scripts/review.sh").write_text("#!/bin/sh\nexit 0\n")
+    shutil.rmtree(head / "log")
     code, told = review(head, "deploy/**")
     assert code == 1, told
     assert "new permissions" in told
@@ -97,13 +115,39 @@ def test_a_loosened_path_rule_is_over_the_budget_and_a_narrow_one_is_not(head: P
     assert (code, "0 flips and 0 other changes in 400 decisions" in told) == (0, True), told
 
 
+def test_a_log_that_has_shrunk_is_no_evidence(head: Path) -> None:
+    """A base that can compare too little fails every change."""
+    sample(head, 50)
+    budget = head.parent / "base/budget.env"
+    budget.write_text(budget.read_text().replace("COMPARED=50", "COMPARED=51"))
+    code, told = review(head, "deploy/notes/*")
+    assert (code, "compared: 50, and at least 51 must be" in told) == (1, True), told
+
+
+def test_what_a_branch_puts_in_place_of_the_output_is_not_used(head: Path) -> None:
+    """On a terminal, where it is a folder of the checkout: neither as a link nor as a review."""
+    elsewhere = head.parent / "elsewhere"
+    elsewhere.mkdir()
+    (head / "build").symlink_to(elsewhere)
+    code, told = step(head, "Lint", BUILD="build")
+    assert (code, "is a link" in told, list(elsewhere.iterdir())) == (2, True, [])
+    (head / "build").unlink()
+    (head / "build").mkdir()
+    for name in ("review.md", "replay.md", "diff.md"):
+        (head / "build" / name).write_text("all is well")
+    (head / "policy/rules/protected_paths/protected_paths.rego").write_text("broken")
+    code, told = step(head, "Review", BUILD="build")
+    assert code == 2, told
+    assert "all is well" not in (head / "build/review.md").read_text()
+
+
 @pytest.mark.timeout(2400)
 @pytest.mark.slow
 def test_the_whole_check_fails_a_loosened_rule_and_passes_the_fix(head: Path) -> None:
     """Every step of the action, the whole log, and the boundaries."""
     code, told = review(head, "deploy/**")
     assert code == 1, told
-    records = len(list(read_log(head / "log")))
+    records = len(list(read_log(REPOSITORY / "log")))
     assert f" in {records} decisions" in told
     shutil.copy(REPOSITORY / PROTECTED, head / PROTECTED)
     open_up(head, "deploy/notes/*")
@@ -119,7 +163,12 @@ def test_hooks_and_workflow_run_what_is_there() -> None:
     workflow = yaml.safe_load((REPOSITORY / ".github/workflows/policy.yml").read_text())
     named = {hook["entry"] for hook in hooks}
     named |= set(re.findall(r"scripts/\w+\.sh", (REPOSITORY / "action.yml").read_text()))
+    named |= {f"scripts/{name}" for name in ("assemble.sh", "out.sh")}
     assert all(os.access(REPOSITORY / name, os.X_OK) for name in named)
     assert [one["name"] for one in action["runs"]["steps"]][:4] == list(STEPS)
     assert workflow["permissions"] == {"contents": "read"}
     assert not any("${{" in one["run"] for one in action["runs"]["steps"])
+    last = workflow["jobs"]["review"]["steps"][-1]
+    assert (last["uses"], last["with"]) == ("./base", {"head": "head", "base": "../base"})
+    owned = (REPOSITORY / ".github/CODEOWNERS").read_text()
+    assert all(f"/{place}" in owned for place in ("log/", "scripts/", ".github/", "budget.env"))

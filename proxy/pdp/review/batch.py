@@ -6,8 +6,9 @@ ends the whole run; then the halves are asked, until what failed stands alone.
 
 import json
 import subprocess
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ DEADLINE_S = 5.0
 INPUT_DEADLINE_S = 0.05
 GRACE_S = 10.0
 MAX_FAILED_RUNS = 24
+MAX_FAILING_S = 120.0
 MAX_TOLD_CHARS = 300
 
 # A batch is short: less collecting of garbage is worth more than the memory.
@@ -27,9 +29,13 @@ _ENVIRONMENT = {"GOGC": "800"}
 
 @dataclass(frozen=True, slots=True)
 class Unanswered:
-    """No answer; the gateway denies then."""
+    """No answer; the gateway denies then.
+
+    What does not stand `alone` was never asked by itself: something beside it may have failed.
+    """
 
     why: str
+    is_alone: bool = True
 
 
 @dataclass(slots=True)
@@ -37,8 +43,8 @@ class Evaluation:
     """Asks one staged bundle for the `value` of a Rego term, with as many inputs as one likes.
 
     `directory` is that of the staged bundle. One run of OPA has `deadline_s`, and INPUT_DEADLINE_S
-    for each of its inputs. After MAX_FAILED_RUNS no half is tried alone any more: what fails is
-    without an answer.
+    for each of its inputs. After MAX_FAILED_RUNS that took MAX_FAILING_S together, no half is tried
+    alone any more: what is in a failing run then was not asked.
     """
 
     opa: Path
@@ -46,6 +52,7 @@ class Evaluation:
     value: str
     deadline_s: float = DEADLINE_S
     failed_runs: int = field(default=0, init=False)
+    failing_s: float = field(default=0.0, init=False)
 
     def answers(self, inputs: Sequence[dict[str, Any]]) -> list[Any]:
         """Return an answer for each input: its value, None when undefined, or Unanswered.
@@ -58,12 +65,16 @@ class Evaluation:
         if not inputs:
             return []
         document = f"[{','.join(inputs)}]".encode("utf-8", "backslashreplace")
+        started = time.monotonic()
         answered = self._run(document, self.deadline_s + INPUT_DEADLINE_S * len(inputs))
         if not isinstance(answered, Unanswered):
             return [answered.get(number) for number in range(len(inputs))]
         self.failed_runs += 1
-        if len(inputs) == 1 or self.failed_runs > MAX_FAILED_RUNS:
-            return [answered] * len(inputs)
+        self.failing_s += time.monotonic() - started
+        if len(inputs) == 1:
+            return [answered]
+        if self.failed_runs > MAX_FAILED_RUNS and self.failing_s > MAX_FAILING_S:
+            return [replace(answered, is_alone=False)] * len(inputs)
         half = len(inputs) // 2
         return self._answers(inputs[:half]) + self._answers(inputs[half:])
 

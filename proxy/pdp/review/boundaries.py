@@ -19,6 +19,7 @@ from proxy.pdp.suite_input import decision_input
 from proxy.pdp.suites import Case
 
 MAX_INPUTS = 50_000
+TOO_MANY = f"there are more than {MAX_INPUTS:,} of them: the rest was not made"
 NO_ROLE = "nobody"
 
 _ARGUMENTS = ("context", "arguments")
@@ -49,7 +50,8 @@ def boundary_inputs(
 ) -> tuple[LabelledInput, ...]:
     """Return the inputs in a fixed order, each once, at most `max_inputs`.
 
-    The same bundle gives the same inputs, byte for byte.
+    The same bundle gives the same inputs, byte for byte. When there are more, one that is none to
+    ask tells so.
     """
     kept: dict[str, LabelledInput] = {}
     labels: dict[str, int] = {}
@@ -58,6 +60,7 @@ def boundary_inputs(
         if key in kept:
             continue
         if len(kept) == max_inputs:
+            kept[""] = LabelledInput("boundary inputs", {}, TOO_MANY)
             break
         labels[label] = labels.get(label, 0) + 1
         shown = label if labels[label] == 1 else f"{label} ({labels[label]})"

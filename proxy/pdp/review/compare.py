@@ -16,8 +16,10 @@ from proxy.pdp.review.sides import Side, fitted
 
 OTHER_REVISION = "it was decided under another revision than the baseline"
 LOOKS_AT_MASKED = "a rule looks at what is masked"
+RECORDED = "what was recorded, with the limits of then"
 NEVER_DECIDED = "nobody has decided on it"
 OTHER_ANSWER = "the baseline answers otherwise"
+NOT_ASKED = "OPA failed on too many beside it"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,22 +56,31 @@ class Difference:
 
 @dataclass(slots=True)
 class Review:
-    """What came of it. `unreplayable` has the labels of what could not be asked again, by why."""
+    """What came of it. `unreplayable` has the labels of what could not be asked again, by why.
+
+    Of what was `compared`, `masked` had a value that the log does not hold.
+    """
 
     before: str
     after: str
     compared: int = 0
     differences: list[Difference] = field(default_factory=list)
     unreplayable: dict[str, list[str]] = field(default_factory=dict)
+    masked: int = 0
 
     @property
     def flips(self) -> list[Difference]:
         """The differences in what happens to a call."""
         return [one for one in self.differences if one.is_flip]
 
-    def count(self, change: Change) -> int:
-        """Return how many inputs differ so."""
-        return sum(change in one.changes for one in self.differences)
+    @property
+    def not_asked(self) -> int:
+        """How many inputs nobody could be asked, because policies fail on too many others."""
+        return len(self.unreplayable.get(NOT_ASKED, ()))
+
+    def count(self, *of: Change) -> int:
+        """Return how many inputs differ in one of these ways."""
+        return sum(not set(of).isdisjoint(one.changes) for one in self.differences)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,7 @@ class Comparing:
 
     def review(self, questions: Iterable[Question]) -> Review:
         """Ask every question. Blocks. Raises PolicyInvalid when OPA cannot be run."""
-        before = self.before.name if self.before else "what was recorded"
+        before = self.before.name if self.before else RECORDED
         review = Review(before, self.after.name)
         with ThreadPoolExecutor(self.jobs) as pool:
             running: deque[Future[list[_Answered]]] = deque()
@@ -110,7 +121,7 @@ class Comparing:
         ]
 
     def _before(
-        self, asked: Sequence[Question], after: Sequence[Outcome]
+        self, asked: Sequence[Question], after: Sequence[Outcome | None]
     ) -> Iterator[Outcome | None]:
         """Return what was decided before; the baseline is asked wherever that is not certain."""
         if self.before is None:
@@ -123,25 +134,30 @@ class Comparing:
         answers = iter(self._answers(self.before, unknown))
         return (outcome or next(answers)[0] for outcome in known)
 
-    def _is_certain(self, question: Question, after: Outcome) -> bool:
+    def _is_certain(self, question: Question, after: Outcome | None) -> bool:
         """Whether the baseline need not be asked.
 
         The same policies decide the same on the same input, and the record has all of it; and
-        with the candidate's answer being the same there is no difference to prove.
+        with the candidate's answer being the same there is no difference to prove. That takes the
+        record at its word: a log is evidence, so that reviewers take it from the base branch.
         """
-        if self.before is None or question.recorded is None or question.is_masked:
+        if self.before is None or question.recorded is None or question.is_masked or after is None:
             return False
         same = _digest(question.revision) == _digest(self.before.bundle.revision)
         return same and not changes(question.recorded, after)
 
-    def _answers(self, side: Side, asked: Sequence[Question]) -> list[tuple[Outcome, str]]:
+    def _answers(self, side: Side, asked: Sequence[Question]) -> list[tuple[Outcome | None, str]]:
         inputs = [fitted(one.input, side, self.origin) for one in asked]
         return side.answers(self.opa, inputs, self.known)
 
     def _judged(self, answered: "_Answered") -> "_Answered":
         """Look whether the baseline still decides what was recorded."""
         question, before = answered.question, answered.before
-        if self.before is None or question.recorded is None or before is None:
+        if self.before is None and before is None:
+            return answered
+        if before is None or answered.after is None:
+            return _Answered(question, problem=NOT_ASKED)
+        if self.before is None or question.recorded is None:
             return answered
         if not changes(question.recorded, before):
             return answered
@@ -175,6 +191,7 @@ def _fold(review: Review, answered: Iterable[_Answered]) -> None:
             review.unreplayable.setdefault(why, []).append(question.label)
             continue
         review.compared += 1
+        review.masked += question.is_masked
         if found := changes(before, after):
             about = rules(before, after)
             review.differences.append(

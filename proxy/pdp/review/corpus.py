@@ -10,7 +10,9 @@ class LabelledInput:
 
     `input` is what `data.detent.main.decision` reads, in the shape of `DecisionRequest`; `label`
     is one short line, unique within its corpus (a decision id, a suite's case, a boundary).
+    `problem` says why it is none to ask, and what is missing; empty for all others.
     """
 
     label: str
     input: dict[str, Any]
+    problem: str = ""

@@ -83,21 +83,24 @@ def explain(
     """
     asked = fitted(record.input, side, None)
     recorded = outcome_of(record.answer)
-    ((today, why),) = side.answers(opa, [asked], known)
+    today, why = side.answer(opa, asked, known)
     note = _note(record, recorded.verdict, f"{today.verdict} {list(today.reasons)} {why}".strip())
     fired = _Speakers(side, source, opa, frozenset(record.masked)).fired(asked, recorded.verdict)
-    subject, resource = record.input.get("subject", {}), record.input.get("resource", {})
     return Explanation(
         decision_id=record.decision_id,
         at=record.at,
         tenant=record.tenant,
-        agent=str(subject.get("id")),
-        tool=str(resource.get("id")),
+        agent=_id(record.input.get("subject")),
+        tool=_id(record.input.get("resource")),
         verdict=recorded.verdict,
         revision=record.revision,
         fired=(*fired, *_of_main(record, fired)),
         note=note if changes(recorded, today) else "",
     )
+
+
+def _id(part: Any) -> str:
+    return str(part.get("id")) if isinstance(part, dict) else "?"
 
 
 def _note(record: DecisionRecord, verdict: str, today: str) -> str:
@@ -112,7 +115,8 @@ def _of_main(record: DecisionRecord, fired: tuple[Fired, ...]) -> Iterator[Fired
     told = {one.reason for one in fired}
     for why in record.answer["reasons"]:
         if why["id"] not in told:
-            yield Fired("main", WORDS["deny"], why["id"], why["message"], (), ())
+            said, message = WORDS["deny"], str(why.get("message", ""))
+            yield Fired("main", said, str(why["id"]), message, (), ())
 
 
 @dataclass(frozen=True, slots=True)

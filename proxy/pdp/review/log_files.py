@@ -102,7 +102,7 @@ def read_log(path: Path) -> Iterator[DecisionRecord | None]:
     for line in (line for file in _files(path) for line in _lines(file)):
         try:
             yield parse_record(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             yield None
 
 
@@ -113,16 +113,22 @@ def find_record(path: Path, decision_id: str) -> DecisionRecord | None:
     """
     wanted = b'{"decision_id":"%b"' % decision_id.encode()
     for line in (line for file in reversed(_files(path)) for line in _lines(file)):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, RecursionError):
             if line.startswith(wanted):
                 return parse_record(line)
     return None
 
 
 def _files(path: Path) -> list[Path]:
-    """Return the files of a log, oldest first. Raises PolicyInvalid when there is none."""
+    """Return the files of a log, oldest first, none of them a link or a device.
+
+    Raises PolicyInvalid when there is none.
+    """
     files = sorted(path.iterdir()) if path.is_dir() else [path]
     logs = [file for file in files if file.name.endswith(SUFFIXES)]
+    odd = [file for file in logs if not stat.S_ISREG(file.lstat().st_mode)]
+    if odd:
+        raise PolicyInvalid(f"{odd[0].name}: not a regular file. Cure: name the file itself")
     if not logs:
         raise PolicyInvalid(f"{path.name}: no decision log. Cure: name a .jsonl file or its folder")
     return logs

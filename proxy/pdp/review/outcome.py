@@ -7,16 +7,21 @@ from enum import StrEnum
 from typing import Any
 
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
+_BOUNDS = {"scope": None, "ttl": None}
 _STRICTNESS = {"allow": 0, "hold": 1, "deny": 2}
 
 
 class Change(StrEnum):
-    """How a decision differs. The first four are flips; the rest leave the call as it was."""
+    """How a decision differs. Those of FLIPS change what an agent may do, now or later."""
 
     PERMISSION = "new permission"
+    EASED = "hold instead of refusal"
+    LIFTED = "obligation lifted"
+    WIDENED = "wider grant"
+    UNLABELLED = "label lost"
+    CHEAPER = "lower cost"
     HOLD = "new hold"
     REFUSAL = "new refusal"
-    LIFTED = "obligation lifted"
     OBLIGATIONS = "obligations"
     GRANT = "grant"
     COST = "cost"
@@ -24,7 +29,15 @@ class Change(StrEnum):
     REASONS = "reasons"
 
 
-FLIPS = (Change.PERMISSION, Change.HOLD, Change.REFUSAL, Change.LIFTED)
+LOOSENED = (
+    Change.PERMISSION,
+    Change.EASED,
+    Change.LIFTED,
+    Change.WIDENED,
+    Change.UNLABELLED,
+    Change.CHEAPER,
+)
+FLIPS = (*LOOSENED, Change.HOLD, Change.REFUSAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +77,7 @@ def outcome_of(answer: Mapping[str, Any]) -> Outcome:
             risk=int(answer["cost"]["risk"]),
             labels=tuple(sorted(map(str, answer["labels"]))),
         )
-    except (KeyError, TypeError) as error:
+    except (LookupError, TypeError, ArithmeticError, RecursionError) as error:
         raise ValueError(f"not an answer: {error}") from None
 
 
@@ -74,11 +87,13 @@ def changes(before: Outcome, after: Outcome) -> tuple[Change, ...]:
     With another verdict the rest follows from it, and is not told beside it.
     """
     if before.verdict != after.verdict:
-        flip = {0: Change.PERMISSION, 1: Change.HOLD}
-        return (flip.get(_STRICTNESS.get(after.verdict, 2), Change.REFUSAL),)
-    gone = set(before.obligations) - set(after.obligations)
+        return (_flip(before.verdict, after.verdict),)
+    goes_on = after.verdict != "deny"
     differing = {
-        Change.LIFTED: bool(gone) and after.verdict != "deny",
+        Change.LIFTED: goes_on and not set(before.obligations) <= set(after.obligations),
+        Change.WIDENED: goes_on and _is_wider(json.loads(before.grant), json.loads(after.grant)),
+        Change.UNLABELLED: goes_on and not set(before.labels) <= set(after.labels),
+        Change.CHEAPER: goes_on and after.risk < before.risk,
         Change.OBLIGATIONS: before.obligations != after.obligations,
         Change.GRANT: before.grant != after.grant,
         Change.COST: before.risk != after.risk,
@@ -86,6 +101,33 @@ def changes(before: Outcome, after: Outcome) -> tuple[Change, ...]:
         Change.REASONS: before.reasons != after.reasons,
     }
     return tuple(change for change, is_so in differing.items() if is_so)
+
+
+def _flip(before: str, after: str) -> Change:
+    if after == "hold":
+        return Change.HOLD if before == "allow" else Change.EASED
+    return Change.PERMISSION if after == "allow" else Change.REFUSAL
+
+
+def _is_wider(before: Any, after: Any) -> bool:
+    """Whether a credential may do what the one before could not, or may do it for longer."""
+    if after is None or before == after:
+        return False
+    if not isinstance(before, dict) or not isinstance(after, dict):
+        return True
+    is_other = _text({**before, **_BOUNDS}) != _text({**after, **_BOUNDS})
+    scopes = [set(map(_text, _listed(one.get("scope", [])))) for one in (before, after)]
+    return is_other or not scopes[1] <= scopes[0] or _ends(after) > _ends(before)
+
+
+def _ends(grant: dict[str, Any]) -> float:
+    """Return how long a credential is good for, in seconds; one without an end for ever."""
+    ttl = grant.get("ttl")
+    return ttl if isinstance(ttl, int | float) else float("inf")
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else [value]
 
 
 def rules(before: Outcome, after: Outcome) -> tuple[str, ...]:

@@ -34,7 +34,7 @@ class Question:
 
 def of_inputs(inputs: Iterable[LabelledInput]) -> Iterator[Question]:
     """Yield a question for each input."""
-    return (Question(one.label, one.input) for one in inputs)
+    return (Question(one.label, one.input, problem=one.problem) for one in inputs)
 
 
 def of_log(records: Iterable[DecisionRecord | None]) -> Iterator[Question]:

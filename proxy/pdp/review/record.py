@@ -80,4 +80,14 @@ def _read(line: bytes) -> Any:
     try:
         return jiter.from_json(line, allow_inf_nan=False)
     except ValueError:
-        return json.loads(line)  # half a surrogate pair, which only this one reads
+        return _with_surrogates(line)
+
+
+def _with_surrogates(line: bytes) -> Any:
+    """Read half a surrogate pair, which only this parser does; nothing deeper than is written."""
+    try:
+        document = json.loads(line)
+        _ENCODER.encode(document)
+    except RecursionError:
+        raise ValueError("not a record: too deep") from None
+    return document

@@ -36,6 +36,7 @@ class Judged:
         missing = sum(map(len, review.unreplayable.values()))
         flips, others = len(review.flips), len(review.differences) - len(review.flips)
         told = f"{flips} flips and {others} other changes in {review.compared} decisions"
+        told += f", {review.masked} of them with masked values" if review.masked else ""
         return f"{told}; {missing} could not be asked again" if missing else told
 
     def to_json(self) -> str:
@@ -47,6 +48,7 @@ class Judged:
             "good": not self.exceeded,
             "exceeded": list(self.exceeded),
             "compared": review.compared,
+            "masked": review.masked,
             "flips": len(review.flips),
             "counts": counts(review),
             "groups": {name: groups(review.differences, name) for name in GROUPS},

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from proxy.model.ledger import Limits
 from proxy.pdp.base import DECISION_PATH, StagedBundle
@@ -27,18 +27,33 @@ class Side:
 
     def answers(
         self, opa: Path, inputs: Sequence[dict[str, Any]], known: frozenset[str]
-    ) -> list[tuple[Outcome, str]]:
+    ) -> list[tuple[Outcome | None, str]]:
         """Return what a gateway with this bundle decides, and why the policy gave no answer.
 
+        None is what was not asked, because OPA failed too often on what stood beside it.
         `known` are the obligations that the gateway can meet. Blocks. Raises PolicyInvalid.
         """
         evaluation = Evaluation(opa, self.bundle.directory, DECISION)
-        return [self._read(answer, known) for answer in evaluation.answers(inputs)]
+        return [
+            (None, answer.why) if _is_not_asked(answer) else self._read(answer, known)
+            for answer in evaluation.answers(inputs)
+        ]
+
+    def answer(
+        self, opa: Path, document: dict[str, Any], known: frozenset[str]
+    ) -> tuple[Outcome, str]:
+        """Return the same for one input, which always is asked."""
+        (answer,) = Evaluation(opa, self.bundle.directory, DECISION).answers([document])
+        return self._read(answer, known)
 
     def _read(self, answer: Any, known: frozenset[str]) -> tuple[Outcome, str]:
         why = answer.why if isinstance(answer, Unanswered) else ""
         decision = parse_decision(None if why else answer, "", self.bundle.revision, known)
         return outcome_of(answer_of(decision)), why
+
+
+def _is_not_asked(answer: Any) -> TypeGuard[Unanswered]:
+    return isinstance(answer, Unanswered) and not answer.is_alone
 
 
 def fitted(document: Mapping[str, Any], side: Side, origin: Side | None) -> dict[str, Any]:

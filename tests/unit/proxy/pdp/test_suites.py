@@ -10,6 +10,7 @@ import pytest
 from proxy.errors import PolicyInvalid, PolicyUnavailable
 from proxy.model.ledger import Limits
 from proxy.model.tool import Effect, ToolManifest
+from proxy.pdp import suites as subject
 from proxy.pdp.base import DECISION_PATH, VISIBLE_PATH, QueryAnswer
 from proxy.pdp.manifests import Catalogue
 from proxy.pdp.suites import Case, load_suites, run_suites
@@ -218,3 +219,23 @@ async def test_an_engine_that_does_not_answer_is_no_result(written: Written) -> 
 
     with pytest.raises(PolicyUnavailable):
         await run_suites(suite(written, f"{HEAD}    - {CASE}\n"), silent)
+
+
+def test_a_hidden_file_is_no_suite_and_a_link_is_refused(written: Written, tmp_path: Path) -> None:
+    """Its text would be told as a problem of the suite: it may be anybody's."""
+    secret = tmp_path / "secret"
+    secret.write_text("token: abc")
+    source = written({"suites/a.yaml": f"{HEAD}    - {CASE}\n"})
+    (source / "suites/.hidden.yaml").symlink_to(secret)
+    assert load_suites(source, CATALOGUE)
+    (source / "suites/b.yaml").symlink_to(secret)
+    with pytest.raises(PolicyInvalid, match="symbolic link") as told:
+        load_suites(source, CATALOGUE)
+    assert "abc" not in str(told.value)
+
+
+def test_a_matrix_has_an_end(written: Written, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists multiply."""
+    monkeypatch.setattr(subject, "MAX_CASES", 1)
+    with pytest.raises(PolicyInvalid, match="more than 1 cases"):
+        suite(written, f"{HEAD}    - {CASE}\n    - {CASE}\n")

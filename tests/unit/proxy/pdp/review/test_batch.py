@@ -64,10 +64,21 @@ def test_after_many_failures_halves_are_not_tried_alone(
 ) -> None:
     """A rule that always fails costs no run for each input."""
     monkeypatch.setattr(subject, "MAX_FAILED_RUNS", 1)
+    monkeypatch.setattr(subject, "MAX_FAILING_S", 0.0)
     evaluation = Evaluation(opa, bundle, "data.t.checked")
     answers = evaluation.answers([{"text": "x"}] * 8)
-    assert all(isinstance(answer, Unanswered) for answer in answers)
+    assert all(isinstance(answer, Unanswered) and not answer.is_alone for answer in answers)
     assert evaluation.failed_runs == 3
+
+
+def test_a_few_failures_hide_no_answer(opa: Path, bundle: Path) -> None:
+    """However far apart they stand: what is quick to find out is found out."""
+    texts = ["x" if number % 40 == 7 else str(number) for number in range(200)]
+    answers = Evaluation(opa, bundle, "data.t.checked").answers([{"text": text} for text in texts])
+    failed = [number for number, one in enumerate(answers) if isinstance(one, Unanswered)]
+    assert failed == [7, 47, 87, 127, 167]
+    assert all(answers[number].is_alone for number in failed)
+    assert answers[199] == 199
 
 
 def test_what_calls_out_is_not_run(opa: Path, written: Written) -> None:

@@ -127,9 +127,12 @@ def test_every_input_is_there_once_under_its_own_label(bundle: Reviewed) -> None
 
 
 def test_there_are_no_more_than_one_wants(bundle: Reviewed) -> None:
-    """The first ones, then."""
-    made = boundary_inputs(bundle, READING, max_inputs=10)
-    assert made == boundary_inputs(bundle, READING)[:10]
+    """The first ones, then, and one that says so: a reviewer must not take them for all."""
+    *made, last = boundary_inputs(bundle, READING, max_inputs=10)
+    every = boundary_inputs(bundle, READING)
+    assert tuple(made) == every[:10]
+    assert last.problem
+    assert not any(one.problem for one in every)
     assert all(isinstance(one, LabelledInput) for one in made)
 
 

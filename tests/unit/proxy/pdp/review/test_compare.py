@@ -8,7 +8,9 @@ import pytest
 from proxy.model.ledger import Limits
 from proxy.pdp.base import StagedBundle
 from proxy.pdp.manifests import Catalogue
+from proxy.pdp.review import batch
 from proxy.pdp.review import compare as subject
+from proxy.pdp.review.budget import Budget
 from proxy.pdp.review.compare import Comparing, Review
 from proxy.pdp.review.outcome import Change, Outcome
 from proxy.pdp.review.questions import Question
@@ -136,8 +138,24 @@ def test_without_a_baseline_what_was_recorded_counts(opa: Path, sides: Any) -> N
     found = review(opa, None, sides("new", 1), asked)
     (flip,) = found.flips
     assert (flip.changes, flip.is_masked) == ((Change.REFUSAL,), True)
-    assert found.before == "what was recorded"
+    assert found.before == subject.RECORDED
+    assert found.masked == 1
     assert found.unreplayable == {subject.NEVER_DECIDED: ["q6"]}
+
+
+@pytest.mark.parametrize("broken", ["old", "new"])
+def test_what_policies_fail_on_in_bulk_is_not_compared(
+    opa: Path, sides: Any, monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    """Neither the one nor the other: it would be a deny on both sides, and hide every flip."""
+    monkeypatch.setattr(batch, "MAX_FAILED_RUNS", 1)
+    monkeypatch.setattr(batch, "MAX_FAILING_S", 0.0)
+    old, new = sides("old", 10), sides("new", 11)
+    failing = old if broken == "old" else new
+    (failing.bundle.directory / "main.rego").write_text("broken")
+    found = review(opa, old, new, [question(number) for number in (9, 10, 11, 12)])
+    assert (found.compared, found.not_asked) == (0, 4)
+    assert "not asked: 4, and at most 0 may be" in Budget(flips=9).exceeded(found)
 
 
 def test_an_input_of_another_shape_has_no_names(opa: Path, sides: Any) -> None:

@@ -138,3 +138,11 @@ def test_only_the_line_of_the_record_is_parsed(
     (tmp_path / "a.jsonl").write_bytes(b"".join(map(line, range(20, 40))) + line(2))
     assert find_record(tmp_path, "dec_2") is not None
     assert parsed == [line(2)]
+
+
+@pytest.mark.parametrize("target", ["/dev/zero", "/etc/hostname"])
+def test_a_link_in_a_log_is_not_followed(tmp_path: Path, target: str) -> None:
+    """A branch under review may hold one, to what has no end or is not its own."""
+    (tmp_path / "decisions-1.jsonl").symlink_to(target)
+    with pytest.raises(PolicyInvalid, match="not a regular file"):
+        list(read_log(tmp_path))

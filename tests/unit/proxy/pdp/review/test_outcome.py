@@ -24,14 +24,37 @@ ANSWER: dict[str, Any] = {
         ({}, {"labels": ["a", "b"]}, ()),
         ({"verdict": "deny"}, {"verdict": "allow"}, (Change.PERMISSION,)),
         ({"verdict": "hold"}, {"verdict": "allow"}, (Change.PERMISSION,)),
-        ({"verdict": "deny"}, {"verdict": "hold"}, (Change.HOLD,)),
+        ({"verdict": "deny"}, {"verdict": "hold"}, (Change.EASED,)),
         ({"verdict": "allow"}, {"verdict": "hold"}, (Change.HOLD,)),
         ({"verdict": "hold"}, {"verdict": "deny", "labels": []}, (Change.REFUSAL,)),
         ({}, {"obligations": []}, (Change.LIFTED, Change.OBLIGATIONS)),
         ({"obligations": []}, {}, (Change.OBLIGATIONS,)),
         ({}, {"grant": None}, (Change.GRANT,)),
         ({}, {"cost": {"risk": 2}}, (Change.COST,)),
-        ({}, {"labels": []}, (Change.LABELS,)),
+        ({}, {"labels": []}, (Change.UNLABELLED, Change.LABELS)),
+        ({"labels": []}, {}, (Change.LABELS,)),
+        ({"cost": {"risk": 2}}, {}, (Change.CHEAPER, Change.COST)),
+        ({"grant": None}, {}, (Change.WIDENED, Change.GRANT)),
+        ({}, {"grant": {"broker": "none", "ttl": 31}}, (Change.WIDENED, Change.GRANT)),
+        ({}, {"grant": {"broker": "none"}}, (Change.WIDENED, Change.GRANT)),
+        ({}, {"grant": {"broker": "none", "ttl": 29}}, (Change.GRANT,)),
+        ({}, {"grant": {"broker": "jwt", "ttl": 9}}, (Change.WIDENED, Change.GRANT)),
+        (
+            {},
+            {"grant": {"broker": "none", "ttl": 9, "scope": ["x"]}},
+            (Change.WIDENED, Change.GRANT),
+        ),
+        ({}, {"grant": "none"}, (Change.WIDENED, Change.GRANT)),
+        (
+            {"grant": {"broker": "none", "scope": ["x", "y"], "ttl": 9}},
+            {"grant": {"broker": "none", "scope": ["y"], "ttl": 9}},
+            (Change.GRANT,),
+        ),
+        (
+            {"verdict": "deny"},
+            {"verdict": "deny", "grant": None, "labels": [], "cost": {"risk": 0}},
+            (Change.GRANT, Change.COST, Change.LABELS),
+        ),
         ({}, {"reasons": [{"id": "a-b"}]}, (Change.REASONS,)),
         ({"verdict": "deny"}, {"verdict": "deny", "obligations": []}, (Change.OBLIGATIONS,)),
     ],
@@ -41,6 +64,25 @@ def test_each_difference_has_its_name(
 ) -> None:
     """Words are none, nor is order; with another verdict nothing else is told."""
     assert changes(outcome_of(ANSWER | before), outcome_of(ANSWER | after)) == found
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        {"cost": {"risk": float("inf")}},
+        {"cost": {"risk": "1e9"}},
+        {"cost": 1},
+        {"cost": []},
+        {"labels": 3},
+        {"reasons": ["x"]},
+        {"reasons": [[]]},
+        {"obligations": None},
+    ],
+)
+def test_an_odd_member_is_no_answer(odd: dict[str, Any]) -> None:
+    """Whatever somebody wrote into a log, it ends no review."""
+    with pytest.raises(ValueError):  # noqa: PT011  (several sentences)
+        outcome_of(ANSWER | odd)
 
 
 @pytest.mark.parametrize("missing", list(ANSWER))

@@ -60,3 +60,12 @@ def test_a_decision_is_written_as_policies_give_it() -> None:
         "labels": ["l"],
     }
     assert answer_of(Decision("d", Verdict.DENY, (), "rev"))["grant"] is None
+
+
+def test_what_nobody_could_write_again_is_refused() -> None:
+    """So deep that neither a review nor a report could hold it."""
+    line = RECORD.to_line()
+    start, end = line.index(b'"\\ud800'), line.index(b'},"answer"')
+    deep = line[:start] + b"[" * 5_000 + line[start:end] + b"]" * 5_000 + line[end:]
+    with pytest.raises(ValueError, match="too deep"):
+        parse_record(deep)

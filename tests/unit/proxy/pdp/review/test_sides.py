@@ -10,6 +10,7 @@ from proxy.model.ledger import Limits
 from proxy.model.tool import Effect, ToolManifest
 from proxy.pdp.base import StagedBundle
 from proxy.pdp.manifests import Catalogue
+from proxy.pdp.review import batch
 from proxy.pdp.review.sides import Side, fitted
 from proxy.pipeline.enforce import KNOWN_OBLIGATIONS
 
@@ -98,7 +99,8 @@ def test_what_is_no_input_is_left(odd: dict[str, Any]) -> None:
 
 def test_a_side_decides_as_a_gateway(shipped: Side, opa: Path) -> None:
     """What is no decision, or has an obligation nobody can meet, is a deny."""
-    ((refused, why),) = shipped.answers(opa, [{}], KNOWN_OBLIGATIONS)
+    refused, why = shipped.answer(opa, {}, KNOWN_OBLIGATIONS)
+    assert shipped.answers(opa, [{}], KNOWN_OBLIGATIONS) == [(refused, why)]
     assert (refused.verdict, why) == ("deny", "")
     assert "default-deny" in refused.reasons or "unknown-tool" in refused.reasons
 
@@ -109,5 +111,17 @@ def test_no_answer_is_a_deny(tmp_path: Path) -> None:
     opa.write_text("#!/bin/sh\necho broken >&2\n")
     opa.chmod(0o755)
     bundle = StagedBundle(tmp_path, "r")
-    ((refused, why),) = replace(OLD, bundle=bundle).answers(opa, [{}], frozenset())
+    refused, why = replace(OLD, bundle=bundle).answer(opa, {}, frozenset())
     assert (refused.reasons, why) == (("policy-unavailable",), "broken")
+
+
+def test_what_was_not_asked_is_no_deny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows what a gateway would decide on it."""
+    monkeypatch.setattr(batch, "MAX_FAILED_RUNS", 0)
+    monkeypatch.setattr(batch, "MAX_FAILING_S", 0.0)
+    opa = tmp_path / "opa"
+    opa.write_text("#!/bin/sh\necho broken >&2\n")
+    opa.chmod(0o755)
+    bundle = StagedBundle(tmp_path, "r")
+    answers = replace(OLD, bundle=bundle).answers(opa, [{}, {}], frozenset())
+    assert answers == [(None, "broken")] * 2
