@@ -113,6 +113,12 @@ call_denials contains reason if {
 
 call_denials contains reasons.of("rule-missing") if not is_every_call_rule_loaded
 
+# `deny if …` makes a truth value, which has no members: such a rule would refuse nothing.
+call_denials contains reasons.of("rule-missing") if {
+	some name in {"allow", "deny", "deny_tool", "hold", "obligations"}
+	data.detent.rules[_][name] == true
+}
+
 holds contains reason if {
 	some reason
 	data.detent.rules[_].hold[reason]

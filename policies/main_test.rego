@@ -197,6 +197,11 @@ test_what_comes_back_is_untrusted_unless_the_manifest_says_otherwise[note] if {
 	decision.labels == ["untrusted_content"]
 }
 
+test_a_rule_that_says_true_in_place_of_a_set_is_told[name] if {
+	some name in ["allow", "deny", "deny_tool", "hold", "obligations"]
+	"rule-missing" in refused(fixtures.call) with data.detent.rules.another as {name: true}
+}
+
 # A call cannot take a rule away, and neither can a test: it hides one of its sets behind `false`.
 test_no_call_passes_without_the_deny_of_argument_constraints if {
 	"rule-missing" in refused(fixtures.call) with data.detent.rules.argument_constraints.deny as false

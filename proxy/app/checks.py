@@ -6,8 +6,9 @@ Nothing is made that a later start would need under another user: no ledger, no 
 import asyncio
 import contextlib
 import errno
+import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from proxy.app.build import Builder
@@ -25,8 +26,9 @@ from proxy.config import Settings
 from proxy.config.settings import Address
 from proxy.errors import ConfigError, DetentError
 from proxy.model.ledger import Limits
-from proxy.model.tool import ToolDefinition
+from proxy.model.tool import ToolDefinition, ToolManifest
 from proxy.monitors.integrity import irregularities
+from proxy.pdp.manifest_problems import unknown_arguments
 from proxy.pdp.manifests import Catalogue
 
 NOTHING = Catalogue({}, Limits(0, 0, 1), {}, {}, {})
@@ -189,7 +191,16 @@ def _tools(
         elif manifest.http is None and manifest.pin != offered[tool].pin:
             message = "does not match its pin; review its definition"
             findings.append(Finding("error", f"{name}/{tool}", message))
+        else:
+            findings += _misspelt(manifest, offered[tool])
     return findings
+
+
+def _misspelt(manifest: ToolManifest, offered: ToolDefinition) -> Iterator[Finding]:
+    """Find arguments a manifest speaks of that the server's tool does not take."""
+    for key, argument in unknown_arguments(manifest.document, json.loads(offered.input_schema)):
+        message = f"{key} names {argument}, which is no argument of this tool; correct its name"
+        yield Finding("error", manifest.resource_id, message)
 
 
 def _lenders(settings: Settings, name: str, reviewed: CurrentCatalogue) -> list[Finding]:

@@ -20,7 +20,8 @@ def text(report: PolicyReport, coverage: float) -> str:
     rego = report.rego
     lines = [f"rego tests: {rego.passed} passed, {len(rego.failures)} failed"]
     lines += [f"  failed: {name}" for name in rego.failures]
-    lines.append(f"coverage:   {rego.coverage:.1f} % of lines (at least {coverage:g})")
+    least = f"(at least {coverage:g})"
+    lines.append(f"coverage:   {rego.coverage:.1f} % of lines in the least tested folder {least}")
     lines += [f"  not covered: {place}" for place in rego.not_covered]
     failed = len(report.suite_failures)
     lines.append(f"suites:     {report.suites_passed} cases passed, {failed} failed")

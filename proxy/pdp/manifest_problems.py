@@ -11,6 +11,8 @@ import jsonschema_rs
 from proxy.model.http_headers import takes_argument
 from proxy.model.route import Route, whole_numbers
 
+_CHANGING = frozenset({"DELETE", "PATCH", "PUT"})
+_COMBINED = frozenset({"$ref", "allOf", "anyOf", "oneOf"})
 _NAMED_PLACES = ("query", "body", "headers")
 _PLACES = re.compile(r"\{([^{}]*)\}")
 _KINDS = ("path_within", "host_in", "cidr_in", "max", "min", "max_length", "one_of")
@@ -76,10 +78,25 @@ def _problems_of_http(entry: dict[str, Any]) -> Iterator[str]:
         return
     yield from _problems_of_places(entry["http"], schema)
     yield from _problems_of_names(entry["http"])
-    known = set(schema.get("properties", {}))
+    yield from _problems_of_effect(entry)
+    for key, name in unknown_arguments(entry, schema):
+        yield f"{key} names {name}, which is not in input_schema: correct one of them"
+
+
+def unknown_arguments(
+    entry: Mapping[str, Any], schema: Mapping[str, Any]
+) -> Iterator[tuple[str, str]]:
+    """Yield each argument an entry speaks of that its tool's schema does not have, and where.
+
+    A misspelt one disarms what is said about it: an optional constraint, a guard of revisions. Of a
+    schema that is put together from others nothing is told.
+    """
+    properties = schema.get("properties")
+    if not _COMBINED.isdisjoint(schema):
+        return
+    known = set(properties if isinstance(properties, dict) else ())
     for key, names in _named_arguments(entry).items():
-        for name in sorted(names - known):
-            yield f"{key} names {name}, which is not in input_schema: correct one of them"
+        yield from ((key, name) for name in sorted(names - known))
 
 
 def _problems_of_places(http: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:
@@ -100,6 +117,13 @@ def _problems_of_places(http: dict[str, Any], schema: dict[str, Any]) -> Iterato
         yield "a brace in the path has no partner: correct it"
     if http["method"] == "GET" and http.get("body"):
         yield "GET has no body: use query, or another method"
+
+
+def _problems_of_effect(entry: dict[str, Any]) -> Iterator[str]:
+    """Yield a read by a method that changes things (RFC 9110); a search may be a POST."""
+    method = entry["http"]["method"]
+    if entry["effect"] == "read" and method in _CHANGING:
+        yield f"effect read beside the method {method}: say write, or irreversible"
 
 
 def _problems_of_names(http: dict[str, Any]) -> Iterator[str]:
@@ -151,7 +175,7 @@ def problems_of_probes(tools: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield name, "probe names a tool that is no read: looking must change nothing"
 
 
-def _named_arguments(entry: dict[str, Any]) -> dict[str, set[str]]:
+def _named_arguments(entry: Mapping[str, Any]) -> dict[str, set[str]]:
     return {
         "sinks": set(entry.get("sinks", ())),
         "destinations": set(entry.get("destinations", ())),

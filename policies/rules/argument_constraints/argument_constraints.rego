@@ -63,16 +63,22 @@ is_left_out(constraint) if {
 	is_object(input.context.arguments)
 }
 
-# A list is inside when each of its items is; its own length is what `max_length` is about.
+# A list is inside when each of its items is; its own length is what `max_length` is about. An empty one
+# says as little as none at all.
 is_inside(kind, value, bound, constraint) if {
 	is_array(value)
 	kind != "max_length"
+	is_said(value, constraint)
 	every item in value {
 		satisfies(kind, item, bound, constraint)
 	}
 }
 
 is_inside(kind, value, bound, constraint) if satisfies(kind, value, bound, constraint)
+
+is_said(value, _) if value != []
+
+is_said(_, constraint) if is_left_out(constraint)
 
 satisfies("path_within", value, bound, _) if {
 	some named in bound

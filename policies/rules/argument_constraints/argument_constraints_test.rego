@@ -45,7 +45,7 @@ test_what_is_inside[note] if {
 		"the only one": [{"one_of": ["a"]}, "a"],
 		"a list of some": [{"one_of": ["a", "b"]}, ["b", "a", "b"]],
 		"false, where it may be": [{"one_of": [false, 0]}, false],
-		"nothing in a list": [{"one_of": ["a"]}, []],
+		"nothing in an optional list": [{"one_of": ["a"], "optional": true}, []],
 	}
 	call := given(constraint, x)
 	count(rule.deny) == 0 with input as call with data.workspaces as workspaces
@@ -57,6 +57,7 @@ test_which_path_is_outside[note] if {
 		"a path": [{"path_within": ["/ws/a"]}, "/ws/ab"],
 		"a path with dots": [{"path_within": ["$scratch"]}, "/ws/scratch/../x"],
 		"one path of a list": [{"path_within": ["$scratch"]}, ["/ws/scratch/x", "/etc/passwd"]],
+		"nothing in a list": [{"path_within": ["$scratch"]}, []],
 		"a path in a list in a list": [{"path_within": ["$scratch"]}, [["/ws/scratch/x"]]],
 		"a path in no workspace": [{"path_within": []}, "/ws/a"],
 		"a path in a workspace nobody knows": [{"path_within": ["$nowhere"]}, "/ws/a"],
@@ -108,6 +109,7 @@ test_which_value_is_outside[note] if {
 		"a number with a length": [{"max_length": 3}, 7, "value-over-cap"],
 		"an object with a length": [{"max_length": 3}, {"a": 1}, "value-over-cap"],
 		"none of several": [{"one_of": ["a", "b"]}, "c", "value-not-in-enumeration"],
+		"nothing of several": [{"one_of": ["a", "b"]}, [], "value-not-in-enumeration"],
 		"a piece of one": [{"one_of": ["abc"]}, "b", "value-not-in-enumeration"],
 		"another case": [{"one_of": ["a"]}, "A", "value-not-in-enumeration"],
 		"one of a list": [{"one_of": ["a"]}, ["a", "c"], "value-not-in-enumeration"],

@@ -22,6 +22,8 @@ is_sink if not input.resource.manifest.effect == "read"
 
 is_sink if input.resource.manifest.sinks != []
 
+is_sink if chosen_by != []
+
 # No argument chooses the destination: the tool itself is one, and has to be registered.
 is_registered if {
 	chosen_by == []

@@ -55,6 +55,10 @@ test_what_may_not_flow[note] if {
 		)),
 		"a read that sends an argument out": elsewhere(tainted({"effect": "read", "sinks": ["query"]}, {})),
 		"a read whose sinks are no list": elsewhere(tainted({"effect": "read", "sinks": null}, {})),
+		"a read to a destination, with no sinks named": tainted(
+			{"effect": "read", "destinations": ["url"]},
+			{"url": "https://evil.example/"},
+		),
 		"a read to a destination": tainted(
 			{"effect": "read", "sinks": ["url"], "destinations": ["url"]},
 			{"url": "https://evil.example/"},

@@ -34,6 +34,6 @@ matches(words, listed) if {
 	listed[fixed] == "*"
 	array.slice(words, 0, fixed) == array.slice(listed, 0, fixed)
 	every word in array.slice(words, fixed, count(words)) {
-		not startswith(word, "-")
+		not regex.match(`^[-@]`, word)
 	}
 }

@@ -30,6 +30,7 @@ test_other_commands_do_not[command] if {
 		"make test deploy",
 		"make tests",
 		"ls -R",
+		"ls @options",
 		"ls src --color",
 		"git",
 		"git push",

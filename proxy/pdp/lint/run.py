@@ -13,6 +13,7 @@ from proxy.pdp.lint.absence import (
     negations,
 )
 from proxy.pdp.lint.exceptions import BAD_EXCEPTION, without_exceptions
+from proxy.pdp.lint.input_paths import UNKNOWN_INPUT, unknown_inputs
 from proxy.pdp.lint.modules import Source, parse
 from proxy.pdp.lint.portable import (
     BUILTIN,
@@ -41,6 +42,7 @@ ABOUT: Mapping[str, str] = {
     MISSING: "A missing argument must not disarm a refusal.",
     NEGATION: "`not` has to hold for what is undefined.",
     UNHEARD: "A rule fills one of the sets that decisions are made from.",
+    UNKNOWN_INPUT: "A rule reads what the input has.",
     UNKNOWN_OBLIGATION: "An obligation is one the gateway can meet.",
     UNKNOWN_REASON: "Every reason has a sentence in the table.",
     UNMISSED: "The loss of a rule is noticed by main.rego.",
@@ -60,6 +62,7 @@ def lint(directory: Path, opa: Path, known_obligations: frozenset[str]) -> tuple
     sentences = load_catalogue(directory).reasons
     found = [
         *_of_rego(source, refused),
+        *unknown_inputs(directory, opa),
         *reasons(source, sentences),
         *obligations(source, known_obligations),
     ]

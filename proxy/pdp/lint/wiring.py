@@ -1,9 +1,9 @@
 """Whether what a rule says is heard: `main.rego` collects some sets and misses what it names."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from proxy.pdp.findings.finding import Finding
-from proxy.pdp.lint.modules import Module, Name, Source
+from proxy.pdp.lint.modules import RULES, Module, Name, Source
 from proxy.pdp.lint.nodes import is_ref, nodes_of
 
 UNHEARD = "rule-decides-nothing"
@@ -20,6 +20,7 @@ def wiring(source: Source) -> Iterator[Finding]:
         if not module.rule_name:
             continue
         filled = {rule.name: rule.line for rule in reversed(module.rules) if rule.name in SETS}
+        yield from _unheard_of(module, filled)
         if not filled and _is_alone(source, module):
             yield Finding(
                 module.file,
@@ -38,6 +39,25 @@ def wiring(source: Source) -> Iterator[Finding]:
                     f"main.rego does not name {'.'.join(path)}, so its loss would go unnoticed",
                     "name it there under is_every_tool_rule_loaded or is_every_call_rule_loaded",
                 )
+
+
+def _unheard_of(module: Module, filled: Mapping[str, int]) -> Iterator[Finding]:
+    """Yield what has the name of a set and is none, or stands where nobody asks."""
+    below = len(module.package) - len(RULES) - 1
+    for name, line in filled.items() if below else ():
+        yield Finding(
+            module.file,
+            line,
+            UNHEARD,
+            f"{'.'.join(module.package)} is not asked for {name}, only packages right below "
+            f"{'.'.join(RULES)} are",
+            f"name the package {'.'.join(module.package[:-below])}, or give it a name of its own",
+        )
+    for rule in module.rules:
+        if rule.name in SETS and (rule.key is None or rule.is_default):
+            problem = f"{rule.name} is no set here, so nothing in it counts"
+            cure = f"write `{rule.name} contains reasons.of(…) if {{ … }}`"
+            yield Finding(module.file, rule.line, UNHEARD, problem, cure)
 
 
 def _is_alone(source: Source, module: Module) -> bool:

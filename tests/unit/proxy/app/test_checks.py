@@ -174,6 +174,16 @@ async def test_servers_are_compared_with_their_manifest(world: World, docs: Chan
     assert some["docs/lookup"].startswith("in the manifest, but the server does not offer it")
 
 
+async def test_an_argument_the_servers_tool_does_not_take_is_an_error(
+    world: World, docs: ChangingMcp
+) -> None:
+    """Whatever is said about it is said about nothing."""
+    misspelt = {"constraints": [{"argument": "revison", "max_length": 9, "optional": True}]}
+    world.tools["docs"]["lookup"] = world.tools["docs"]["lookup"] | misspelt
+    errors = told(await found(world), "error")
+    assert errors["docs/lookup"].startswith("constraints names revison, which is no argument")
+
+
 async def test_a_tool_that_imitates_a_reviewed_one_is_an_error(
     world: World, docs: ChangingMcp
 ) -> None:

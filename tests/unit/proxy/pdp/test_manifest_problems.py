@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from proxy.pdp.manifest_problems import problems_of_routes, problems_of_tool
+from proxy.pdp.manifest_problems import problems_of_routes, problems_of_tool, unknown_arguments
 
 MCP: dict[str, Any] = {"pin": "sha256:0", "effect": "read", "risk": 1}
 HTTP: dict[str, Any] = {
@@ -98,6 +98,8 @@ def test_a_schema_is_not_fetched_from_elsewhere(tmp_path: Path) -> None:
         (http(path="/{table}/{x"), "a brace in the path has no partner: "),
         (http(path="/{table}/x}"), "a brace in the path has no partner: "),
         (http(method="GET"), "GET has no body: "),
+        (http(method="DELETE", body=[], query=["page", "row"]) | {"effect": "read"}, "effect read"),
+        (http(method="PUT") | {"effect": "read"}, "effect read beside the method PUT: say write"),
         (http(headers=["page"]), "page has two places in the request: "),
         (http(names={"table": "t"}), "names has table, which is in none of query, body and"),
         (http(query=[], headers=["page"], names={"page": "Host"}), "no argument can be the header"),
@@ -216,3 +218,22 @@ def test_what_only_detent_could_do_is_refused_beside_hooks(
     """It decides such a call and does not carry it."""
     (told,) = problems(HOOKS | more)
     assert told.startswith(problem)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"properties": {"x": {}}}, []),
+        ({"properties": {"y": {}}}, [("constraints", "x"), ("guards", "x")]),
+        ({}, [("constraints", "x"), ("guards", "x")]),
+        ({"properties": []}, [("constraints", "x"), ("guards", "x")]),
+        ({"allOf": [{}]}, []),
+        ({"$ref": "#/$defs/a"}, []),
+    ],
+)
+def test_an_argument_the_tool_does_not_take_is_told(
+    given: dict[str, Any], told: list[tuple[str, str]]
+) -> None:
+    """Where the schema says which there are."""
+    entry = constrained(max=1, optional=True) | {"guards": {"git": {"revisions": ["x"]}}}
+    assert list(unknown_arguments(entry, given)) == told

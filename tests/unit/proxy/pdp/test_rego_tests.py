@@ -30,7 +30,18 @@ def test_passed_tests_are_counted_and_coverage_is_measured(written: Written, opa
     report = opa_test(written({"a.rego": RULE, "a_test.rego": TESTS}), opa)
     assert (report.passed, report.failures) == (3, ())
     assert report.not_covered == ("a.rego:3",)
-    assert 50 < report.coverage < 100
+    assert report.coverage == 50
+
+
+def test_a_folder_hides_neither_behind_its_tests_nor_behind_another(
+    written: Written, opa: Path
+) -> None:
+    """A rule with one line in two untested, among many lines of tests and of other rules."""
+    many = "package b\n\n" + "".join(f"x{n} := {n}\n\n" for n in range(50))
+    all_of = "\n".join(f"\tdata.b.x{n} == {n}" for n in range(50))
+    tests = f"package b_test\n\ntest_all if {{\n{all_of}\n}}\n"
+    files = {"a/a.rego": RULE, "a/a_test.rego": TESTS, "b/b.rego": many, "b/b_test.rego": tests}
+    assert opa_test(written(files), opa).coverage == 50
 
 
 def test_every_case_is_told_with_its_place(written: Written, opa: Path) -> None:

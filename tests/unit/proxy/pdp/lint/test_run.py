@@ -22,6 +22,7 @@ SPOILT = [
     ("main.rego", "\tdata.detent.rules.budget.deny\n", ""),
     ("reasons/data.yaml", "unknown-tool:", "unknown-took: x\nunknown-tool:"),
     (BUDGET, "accounts := {", HISTORY + "\naccounts := {"),
+    (BUDGET, "accounts := {", "spent := input.context.budget\n\naccounts := {"),
 ]
 RULES = [
     "missing-argument",
@@ -36,6 +37,7 @@ RULES = [
     "rule-not-missed",
     "reason-unused",
     "unbounded-history",
+    "input-unknown",
 ]
 
 

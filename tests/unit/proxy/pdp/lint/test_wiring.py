@@ -33,6 +33,9 @@ def rules_found(source: Source) -> list[str]:
         (MAIN.replace("one.deny", "other.deny"), DENY, [UNMISSED]),
         (MAIN, DENY + 'hold contains reasons.of("x") if input.y\n', [UNMISSED]),
         (MAIN, "denies := 1\n", [UNHEARD]),
+        (MAIN, "deny if input.x\n", [UNHEARD]),
+        (MAIN, 'deny := reasons.of("x") if input.x\n', [UNHEARD]),
+        (MAIN, "default deny := false\n\ndeny if input.x\n", [UNHEARD, UNHEARD]),
     ],
 )
 def test_a_rule_fills_a_set_that_main_names(
@@ -46,6 +49,16 @@ def test_a_rule_of_two_files_is_one_rule(parsed: Parsed) -> None:
     """The second may hold what the first uses."""
     second = "package detent.rules.one\n\nhalf := 1\n"
     assert rules_found(parsed(DENY, {"main.rego": MAIN, "rules/one/half.rego": second})) == []
+
+
+@pytest.mark.parametrize("below", ["more", "more.still"])
+def test_a_package_below_a_rule_is_not_asked(parsed: Parsed, below: str) -> None:
+    """What it refuses is refused by nobody."""
+    nested = f"package detent.rules.one.{below}\n\ndeny contains 1 if input.x\n"
+    found = list(wiring(parsed(DENY, {"main.rego": MAIN, "rules/one/more.rego": nested})))
+    unheard = [one for one in found if one.rule == UNHEARD]
+    assert [(one.file, one.line) for one in unheard] == [("rules/one/more.rego", 3)]
+    assert "name the package detent.rules.one," in unheard[0].cure
 
 
 def test_a_library_needs_no_set(parsed: Parsed) -> None:
