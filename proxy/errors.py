@@ -49,6 +49,10 @@ class PolicyUnavailable(PolicyError):
     """The policy decision point gave no usable decision in time."""
 
 
+class PolicyUndelivered(PolicyUnavailable):
+    """The bundle cannot be had now; the text is for operators and holds nothing of others."""
+
+
 class StoreError(DetentError):
     """Something about the ledger."""
 

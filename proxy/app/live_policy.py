@@ -28,6 +28,7 @@ from proxy.upstream.registry import Registry
 log = logging.getLogger(__name__)
 
 LOOK_S = 1.0
+NO_CHOICE = "a sidecar's policy is its gateway's. Cure: ask the gateway"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,21 +123,20 @@ class LivePolicy:
             candidate = self._on.candidate
             if candidate is None or not candidate.archive:
                 raise PolicyInvalid("there is no candidate. Cure: name it in policy.shadow")
-            if revision_of(candidate.archive) != revision:
-                raise PolicyInvalid(
-                    "the candidate has another revision. Cure: look at it again, "
-                    "`detent policy status`"
-                )
+            if (found := revision_of(candidate.archive)) != revision:
+                raise PolicyInvalid(f"the candidate is {found}. Cure: look at it, name it whole")
             return await self._choose(candidate.archive)
 
-    async def rollback(self) -> str:
-        """Serve the bundle that was in force before this one. Raises PolicyError."""
+    async def rollback(self, revision: str = "") -> str:
+        """Serve the bundle before this one, that of `revision` when named. Raises PolicyError."""
         async with self._changing:
-            choices = self._on.source.choices
-            previous = await asyncio.to_thread(choices.previous) if choices else b""
-            if not previous:
-                raise PolicyInvalid("there is nothing to go back to: no other policy was in force")
-            return await self._choose(previous, older=True)
+            choices, left = self._on.source.choices, self.bundle.revision
+            if choices is None:
+                raise PolicyInvalid(NO_CHOICE)
+            previous = await asyncio.to_thread(choices.back, revision)
+            served = await self._choose(previous, older=True)
+            await asyncio.to_thread(choices.left, "" if revision else left)
+            return served
 
     async def follow_choices(self) -> None:
         """Load what another process that shares our choices has chosen, for ever.
@@ -227,7 +227,7 @@ class LivePolicy:
         """
         choices, offered = self._on.source.choices, self._on.source.offered
         if choices is None:
-            raise PolicyInvalid("a sidecar's policy is its gateway's. Cure: ask the gateway")
+            raise PolicyInvalid(NO_CHOICE)
         try:
             if not older:
                 await self._check_number(packed)

@@ -89,12 +89,23 @@ def sessions(url: str, token_file: Path | None, as_json: bool) -> None:
     print_table(("session", "tenant", "agent", "mode", "state", "opened"), rows)
 
 
-def ask(method: str, url: str, token_file: Path | None, body: dict[str, Any] | None) -> Any:
+def ask(
+    method: str,
+    url: str,
+    token_file: Path | None,
+    body: dict[str, Any] | None,
+    timeout_s: float = TIMEOUT_S,
+) -> Any:
     """Ask the operators' port; exits with 3 when it cannot be reached, 1 when it refuses.
 
     503 is an answer: the halt holds locally. Raises UsageError without a usable token.
     """
-    answer = _answer(method, url, _token(token_file), body)
+    try:
+        answer = _answer(method, url, _token(token_file), body, timeout_s)
+    except httpx.TimeoutException:
+        what = "" if method == "GET" else "; it may be done nevertheless: look before you ask again"
+        click.echo(f"detent: no answer from {url} within {timeout_s:g} s{what}", err=True)
+        sys.exit(UNAVAILABLE)
     if answer is None:
         click.echo(f"detent: no answer from {url}; is the gateway running there?", err=True)
         sys.exit(UNAVAILABLE)
@@ -106,14 +117,19 @@ def ask(method: str, url: str, token_file: Path | None, body: dict[str, Any] | N
 
 
 def _answer(
-    method: str, url: str, token: str, body: dict[str, Any] | None
+    method: str, url: str, token: str, body: dict[str, Any] | None, timeout_s: float
 ) -> tuple[int, dict[str, Any]] | None:
-    """Return status and JSON object; None when what is there is not our gateway."""
+    """Return status and JSON object; None when what is there is not our gateway.
+
+    Raises httpx.TimeoutException.
+    """
     headers = {"Authorization": f"Bearer {token}"}
     try:
-        with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
+        with httpx.Client(timeout=timeout_s, trust_env=False) as client:
             answer = client.request(method, url, json=body, headers=headers)
             document = answer.json()
+    except httpx.TimeoutException:
+        raise
     except (httpx.HTTPError, httpx.InvalidURL, ValueError):
         return None
     return (answer.status_code, document) if isinstance(document, dict) else None

@@ -15,6 +15,7 @@ from proxy.cli.kill import ask, base_url
 from proxy.cli.options import json_option
 from proxy.cli.tables import print_table
 
+CHANGE_S = 90.0  # a policy is fetched, checked, started and asked all its suites
 COLUMNS = ("replica", "revision", "number", "offered", "previous", "shadow", "refused")
 
 
@@ -68,11 +69,15 @@ def promote_command(
 
 
 @click.command("rollback")
+@click.option("--revision", help="The one to go back to: needed when it was itself rolled back.")
 @reason_option
 @replica_options
-def rollback_command(reason: str, urls: tuple[str, ...], token_file: Path | None) -> None:
+def rollback_command(
+    revision: str | None, reason: str, urls: tuple[str, ...], token_file: Path | None
+) -> None:
     """Decide by the policy before this one from now on (role policy)."""
-    _change("rollback", {"reason": reason}, urls, token_file)
+    named = {"revision": revision} if revision else {}
+    _change("rollback", {**named, "reason": reason}, urls, token_file)
 
 
 @click.command("reload")
@@ -91,7 +96,7 @@ def _change(
 ) -> None:
     """Ask one replica after the other; the first that refuses ends it, with exit code 1."""
     for url in urls:
-        answer = ask("POST", f"{url}/v1/policy/{what}", token_file, body)
+        answer = ask("POST", f"{url}/v1/policy/{what}", token_file, body, CHANGE_S)
         click.echo(f"{url}: decides by {answer['policy_revision']}")
 
 

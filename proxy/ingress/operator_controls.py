@@ -9,9 +9,10 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from proxy.errors import BadRequest, PolicyInvalid
+from proxy.errors import BadRequest
 from proxy.ingress.operator_access import Access
 from proxy.ingress.operator_documents import scope_documents
+from proxy.ingress.operator_policy import changed
 from proxy.ingress.operator_requests import members_of, query_of, reason_of, scope_of
 from proxy.model.decision import Reason, Verdict
 from proxy.model.kill import GLOBAL, Scope, ScopeKind
@@ -19,8 +20,6 @@ from proxy.model.ledger import DecisionRecord
 from proxy.model.session import Operator
 from proxy.model.token import new_id
 from proxy.stores.base import Store
-
-MAX_DETAIL_CHARS = 4_000
 
 _TOGGLE_MEMBERS = frozenset({"scope", "reason"})
 _REASON_MEMBERS = frozenset({"reason"})
@@ -71,12 +70,7 @@ class Controls:
         if not isinstance(older, bool):
             raise BadRequest("invalid-older", "`older` is true or false.")
         await self.record(operator, "reload-policy", reason, GLOBAL)
-        try:
-            revision = await self._reload(older=older)
-        except PolicyInvalid as error:
-            detail = str(error)[:MAX_DETAIL_CHARS] or "The policy is refused; the log says why."
-            raise BadRequest("policy-invalid", detail, 422) from None
-        return JSONResponse({"policy_revision": revision})
+        return await changed(self._reload(older=older))
 
     async def _toggle(self, operator: Operator, request: Request, *, on: bool) -> Response:
         query_of(request)

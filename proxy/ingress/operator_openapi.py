@@ -267,7 +267,7 @@ DESCRIBED: dict[tuple[str, str], dict[str, Any]] = {
     },
     ("POST", "/v1/policy/reload"): {
         "requestBody": body(taken(reason=_REASON, older=FLAG)),
-        "responses": answers(200, record(policy_revision=TEXT), (422,)),
+        "responses": answers(200, record(policy_revision=TEXT), (422, 503)),
     },
     ("GET", "/metrics"): {"responses": answers(200, TEXT, media="text/plain")},
     **AUTHZEN,

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from proxy.errors import BadRequest, PolicyInvalid
+from proxy.errors import BadRequest, PolicyInvalid, PolicyUndelivered
 from proxy.ingress.operator_access import Access
 from proxy.ingress.operator_requests import members_of, query_of, reason_of
 from proxy.model.kill import GLOBAL, Scope
@@ -23,6 +23,7 @@ MAX_REVISION_CHARS = 200
 
 _NOT_HERE = "This gateway has no policy that operators change here."
 _NO_ARCHIVE = "The policy in force did not come as a signed bundle; see policy.bundle."
+_BEFORE = "Name the revision before this one, as GET /v1/policy tells it, or none."
 _REVISION = "Name the candidate's revision, as GET /v1/policy tells it."
 
 Record = Callable[[Operator, str, str, Scope], Awaitable[None]]
@@ -39,7 +40,7 @@ class LivePolicyPort(Protocol):
         """Serve the candidate; return its revision. Raises PolicyError."""
         ...
 
-    async def rollback(self) -> str:
+    async def rollback(self, revision: str = "") -> str:
         """Serve what was in force before; return its revision. Raises PolicyError."""
         ...
 
@@ -83,15 +84,18 @@ class PolicyRoutes:
         reason = reason_of(members, required=False)
         live = self._live
         await self._record(operator, "promote-policy", reason, GLOBAL)
-        return await _changed(live.promote(revision))
+        return await changed(live.promote(revision))
 
     async def rollback(self, operator: Operator, request: Request) -> Response:
         """Decide by the policy before this one from now on."""
-        members = await self._members(operator, request, frozenset({"reason"}))
+        members = await self._members(operator, request, frozenset({"reason", "revision"}))
+        revision = members.get("revision", "")
+        if not isinstance(revision, str) or len(revision) > MAX_REVISION_CHARS:
+            raise BadRequest("revision-required", _BEFORE)
         reason = reason_of(members, required=False)
         live = self._live
         await self._record(operator, "rollback-policy", reason, GLOBAL)
-        return await _changed(live.rollback())
+        return await changed(live.rollback(revision))
 
     @property
     def _live(self) -> LivePolicyPort:
@@ -108,12 +112,18 @@ class PolicyRoutes:
         return members
 
 
-async def _changed(change: Awaitable[str]) -> Response:
+async def changed(change: Awaitable[str]) -> Response:
+    """Answer a change of the policy: the revision that decides now, or why it is none.
+
+    Raises BadRequest: 422 for what is refused, 503 for what cannot be had.
+    """
     try:
         revision = await change
     except PolicyInvalid as error:
         detail = str(error)[:MAX_DETAIL_CHARS] or "The policy is refused; the log says why."
         raise BadRequest("policy-invalid", detail, 422) from None
+    except PolicyUndelivered as error:
+        raise BadRequest("policy-undelivered", str(error)[:MAX_DETAIL_CHARS], 503) from None
     return JSONResponse({"policy_revision": revision})
 
 

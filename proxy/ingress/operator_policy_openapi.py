@@ -18,6 +18,7 @@ _STATUS = record(
     shadow=maybe(_SHADOW),
 )
 _REVISION: Schema = {"type": "string", "minLength": 1, "maxLength": MAX_REVISION_CHARS}
+_NAMED: Schema = {"type": "string", "maxLength": MAX_REVISION_CHARS}
 _LOADED = record(policy_revision=TEXT)
 
 
@@ -32,10 +33,10 @@ def policy_described(reason: Schema) -> dict[tuple[str, str], dict[str, Any]]:
         },
         ("POST", "/v1/policy/promote"): {
             "requestBody": body(promoting, required=True),
-            "responses": answers(200, _LOADED, (404, 422)),
+            "responses": answers(200, _LOADED, (404, 422, 503)),
         },
         ("POST", "/v1/policy/rollback"): {
-            "requestBody": body(taken(reason=reason)),
-            "responses": answers(200, _LOADED, (404, 422)),
+            "requestBody": body(taken(revision=_NAMED, reason=reason)),
+            "responses": answers(200, _LOADED, (404, 422, 503)),
         },
     }

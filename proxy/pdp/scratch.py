@@ -4,14 +4,14 @@ import contextlib
 import tempfile
 from collections.abc import Iterator
 
-from proxy.errors import PolicyUnavailable
+from proxy.errors import PolicyUndelivered
 
 
 @contextlib.contextmanager
 def needs_room() -> Iterator[None]:
-    """Tell of a disk that takes nothing: the policy may be fine. Raises PolicyUnavailable."""
+    """Tell of a disk that takes nothing: the policy may be fine. Raises PolicyUndelivered."""
     try:
         yield
     except OSError as error:
         cure = f"make room in {tempfile.gettempdir()}"
-        raise PolicyUnavailable(f"it cannot be copied ({error.strerror}); {cure}") from None
+        raise PolicyUndelivered(f"it cannot be copied ({error.strerror}); {cure}") from None

@@ -135,9 +135,9 @@ class Policies:
         """See the port."""
         return self._do(revision)
 
-    async def rollback(self) -> str:
+    async def rollback(self, revision: str = "") -> str:
         """See the port."""
-        return self._do("sha256:0")
+        return self._do(revision or "sha256:0")
 
     def signed(self) -> bytes:
         """See the port."""

@@ -11,7 +11,7 @@ from proxy.pdp.bundle_files import MANIFEST
 from proxy.pdp.delivery.kept import KeptFile
 from proxy.pdp.delivery.packing import MAX_PACKED_BYTES, unpack_files
 
-CHOSEN, PREVIOUS = "chosen.bundle", "previous.tar.gz"
+CHOSEN, PREVIOUS, LEFT = "chosen.bundle", "previous.tar.gz", "left.txt"
 MAX_HEAD_BYTES = 4096
 
 
@@ -24,6 +24,7 @@ class Choices:
     def __init__(self, directory: Path) -> None:
         self._chosen = KeptFile(directory, CHOSEN, MAX_HEAD_BYTES + MAX_PACKED_BYTES)
         self._previous = KeptFile(directory, PREVIOUS, MAX_PACKED_BYTES)
+        self._left = KeptFile(directory, LEFT, MAX_HEAD_BYTES)
         self._seen = self._chosen.stamp()
 
     def instead_of(self, offered: str) -> bytes:
@@ -50,6 +51,7 @@ class Choices:
         head, found, _ = self._chosen.read().partition(b"\n")
         if found and head != _head(offered):
             self.clear()
+            self._left.remove()
 
     def changed(self) -> bool:
         """Whether another process has chosen since we last looked."""
@@ -62,6 +64,29 @@ class Choices:
     def previous(self) -> bytes:
         """Return that archive, nothing when there is none."""
         return self._previous.read()
+
+    def back(self, revision: str) -> bytes:
+        """Return the archive to go back to, of that revision when one is named.
+
+        One that was itself left by a rollback has to be named: whoever asks twice to get rid of a
+        policy must not get it back. Raises PolicyInvalid.
+        """
+        packed = self.previous()
+        if not packed:
+            raise PolicyInvalid("there is nothing to go back to: no other policy was in force")
+        found = revision_of(packed)
+        if revision and revision != found:
+            raise PolicyInvalid(f"the policy before this one is {found}. Cure: name that")
+        if not revision and self._left.read().decode(errors="replace") == found:
+            raise PolicyInvalid(
+                f"the policy before this one, {found}, was itself rolled back. Cure: name its "
+                "revision to take it again, or promote another"
+            )
+        return packed
+
+    def left(self, revision: str) -> None:
+        """Note the revision that a rollback has left; empty when it was taken again by name."""
+        self._left.write(revision.encode())
 
 
 def revision_of(packed: bytes) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from credentials.base import BrokerMisconfigured
 from proxy.egress.addresses import AddressPolicy, parse_origin
 from proxy.egress.client import EgressClient, EgressLimits, EgressRequest, EgressResponse
-from proxy.errors import EgressRefused, PolicyInvalid, PolicyUnavailable, UpstreamError
+from proxy.errors import EgressRefused, PolicyInvalid, PolicyUndelivered, UpstreamError
 from proxy.pdp.delivery.packing import MAX_PACKED_BYTES
 
 FETCH_S = 30.0
@@ -31,7 +31,7 @@ class Origin(Protocol):
     async def fetch(self, *, anew: bool = False) -> bytes | None:
         """Return it; None when it is the one that was judged, unless it is wanted `anew`.
 
-        Raises PolicyUnavailable when it cannot be had, PolicyInvalid when it is too large.
+        Raises PolicyUndelivered when it cannot be had, PolicyInvalid when it is too large.
         """
         ...
 
@@ -53,11 +53,11 @@ class FileOrigin:
         self._fetched: tuple[int, ...] = ()
 
     async def fetch(self, *, anew: bool = False) -> bytes | None:
-        """Return the file if another one stands there. Raises PolicyUnavailable, PolicyInvalid."""
+        """Return the file if another one stands there. Raises PolicyUndelivered, PolicyInvalid."""
         try:
             packed = await asyncio.to_thread(self._read, () if anew else self._known)
         except OSError as error:
-            raise PolicyUnavailable(
+            raise PolicyUndelivered(
                 f"{self._path.name} cannot be read ({error.strerror}). Cure: check its path"
             ) from None
         if packed is not None and len(packed) > MAX_PACKED_BYTES:
@@ -75,7 +75,7 @@ class FileOrigin:
         with os.fdopen(number, "rb") as file:
             status = os.fstat(number)
             if not stat.S_ISREG(status.st_mode):
-                raise PolicyUnavailable(f"{self._path.name} is not a regular file")
+                raise PolicyUndelivered(f"{self._path.name} is not a regular file")
             stamp = (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns)
             if stamp == known:
                 return None
@@ -108,12 +108,12 @@ class UrlOrigin:
         parse_origin(self._base, self._policy)
 
     async def fetch(self, *, anew: bool = False) -> bytes | None:
-        """Return the archive if it is another one. Raises PolicyUnavailable, PolicyInvalid."""
+        """Return the archive if it is another one. Raises PolicyUndelivered, PolicyInvalid."""
         answer = await self._ask({} if anew or not self._etag else {"If-None-Match": self._etag})
         if answer.status == HTTPStatus.NOT_MODIFIED and self._etag and not anew:
             return None
         if answer.status != HTTPStatus.OK:
-            raise PolicyUnavailable(f"the bundle's server answers {answer.status}")
+            raise PolicyUndelivered(f"the bundle's server answers {answer.status}")
         etag = answer.headers.get("ETag", "")
         self._fetched = etag if _ETAG.fullmatch(etag) else ""
         if len(answer.body) > MAX_PACKED_BYTES:
@@ -138,11 +138,11 @@ class UrlOrigin:
                 self._client = EgressClient(self._base, self._policy, limits, self._ca_file)
             return await self._client.request(request, _no_more_to_check)
         except BrokerMisconfigured as problem:
-            raise PolicyUnavailable(f"policy.pull.token: {problem}") from None
+            raise PolicyUndelivered(f"policy.pull.token: {problem}") from None
         except (UpstreamError, EgressRefused) as problem:
-            raise PolicyUnavailable(f"the bundle cannot be fetched: {problem}") from None
+            raise PolicyUndelivered(f"the bundle cannot be fetched: {problem}") from None
         except OSError as problem:
-            raise PolicyUnavailable(f"policy.pull.ca_file: {problem.strerror}") from None
+            raise PolicyUndelivered(f"policy.pull.ca_file: {problem.strerror}") from None
 
     def _request(self, condition: dict[str, str]) -> EgressRequest:
         token = self._token()

@@ -55,15 +55,20 @@ async def test_the_status_tells_what_is_in_force(gateway: Gateway, world: World)
     assert gateway.live.signed() == b""
 
 
-async def test_a_rollback_goes_back_and_forth(gateway: Gateway, world: World) -> None:
-    """Each takes the other's place; what is offered is told beside it."""
+async def test_a_rollback_goes_forth_only_by_name(gateway: Gateway, world: World) -> None:
+    """Who asks twice to get rid of a policy does not get it back; what is offered is told too."""
     old = gateway.parts.policy.revision
     change(world.bundle, "new")
     new = await gateway.reload_policy()
     assert await gateway.live.rollback() == gateway.parts.policy.revision == old
     told = await gateway.live.status()
     assert (told["offered"], told["previous"]) == (new, new)
-    assert await gateway.live.rollback() == gateway.parts.policy.revision == new
+    with pytest.raises(PolicyInvalid, match="was itself rolled back"):
+        await gateway.live.rollback()
+    with pytest.raises(PolicyInvalid, match="before this one is "):
+        await gateway.live.rollback(old)
+    assert await gateway.live.rollback(new) == gateway.parts.policy.revision == new
+    assert await gateway.live.rollback() == gateway.parts.policy.revision == old
 
 
 async def test_a_rollback_holds_until_the_source_moves_on(gateway: Gateway, world: World) -> None:
@@ -194,7 +199,7 @@ async def test_another_process_of_ours_chooses_for_us_too(gateway: Gateway, worl
 async def test_a_candidate_is_promoted_by_its_name(watched: Gateway, world: World) -> None:
     """Only the one that was looked at; after that it is what decides."""
     shadow = (await watched.live.status())["shadow"]
-    with pytest.raises(PolicyInvalid, match="another revision"):
+    with pytest.raises(PolicyInvalid, match="the candidate is sha256:"):
         await watched.live.promote("sha256:other")
     assert await watched.live.promote(shadow["revision"]) == shadow["revision"]
     assert watched.parts.policy.revision == shadow["revision"]
@@ -215,7 +220,7 @@ async def test_a_sidecar_chooses_nothing(
     monkeypatch.setattr(gateway.parts.source, "choices", None)
     change(world.bundle, "new")
     await gateway.reload_policy()
-    with pytest.raises(PolicyInvalid, match="nothing to go back to"):
+    with pytest.raises(PolicyInvalid, match="its gateway's"):
         await gateway.live.rollback()
     with pytest.raises(PolicyInvalid, match="Cure: ask the gateway"):
         await gateway.live._choose(b"x")

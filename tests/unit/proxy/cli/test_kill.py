@@ -3,8 +3,10 @@ import socket
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
+from proxy.cli import kill as subject
 from tests.harness.told_port import Port, Run
 
 KILLED = {"epoch": 7, "committed": True, "halted_locally": True, "in_flight": 3}
@@ -102,6 +104,22 @@ def test_something_else_at_that_port_exits_3(
     assert result.exit_code == 3
     assert f"no answer from {port.url}" in result.stderr
     assert result.stdout == ""
+
+
+@pytest.mark.parametrize(("command", "warns"), [(("kill",), True), (("sessions",), False)])
+def test_a_port_that_takes_too_long_exits_3(
+    operate: Run, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], warns: bool
+) -> None:
+    """What changes something may be done all the same, and that is said."""
+    monkeypatch.setattr(subject, "_answer", _too_late)
+    result = operate(*command)
+    assert result.exit_code == 3
+    assert "within 10 s" in result.stderr
+    assert ("it may be done nevertheless" in result.stderr) is warns
+
+
+def _too_late(*_: object) -> None:
+    raise httpx.ReadTimeout("")
 
 
 def test_nobody_there_exits_3(operate: Run) -> None:

@@ -56,6 +56,7 @@ def test_the_status_for_machines_is_the_answers(operate: Run, port: Port) -> Non
     [
         (("promote", "sha256:9"), "promote", {"revision": "sha256:9"}),
         (("rollback",), "rollback", {}),
+        (("rollback", "--revision", "sha256:1"), "rollback", {"revision": "sha256:1"}),
         (("reload",), "reload", {"older": False}),
         (("reload", "--older"), "reload", {"older": True}),
     ],

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from proxy.errors import PolicyInvalid, PolicyUnavailable
-from proxy.ingress.operator_controls import MAX_DETAIL_CHARS
+from proxy.ingress.operator_policy import MAX_DETAIL_CHARS
 from proxy.model.kill import Scope, ScopeKind
 from proxy.model.ledger import Limits
 from tests.harness.operators import Plane

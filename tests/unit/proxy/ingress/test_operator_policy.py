@@ -5,7 +5,7 @@ from typing import Any
 import httpx
 import pytest
 
-from proxy.errors import PolicyInvalid, PolicyUnavailable
+from proxy.errors import PolicyInvalid, PolicyUnavailable, PolicyUndelivered
 from proxy.ingress.guard import GuardSettings
 from proxy.ingress.operator import operator_app
 from tests.harness.operators import HOST, Plane, Policies
@@ -43,6 +43,17 @@ async def test_a_change_is_made_and_written_down(
     assert record.reasons[0].message.endswith("why")
 
 
+async def test_what_to_go_back_to_may_be_named(plane: Plane, live: Policies) -> None:
+    """As text."""
+    asked = {"revision": "sha256:7"}
+    answer = await plane.ask("POST", "/v1/policy/rollback", asked, by="policy")
+    assert answer == (200, {"policy_revision": "sha256:7"})
+    for odd in (7, "x" * 201):
+        status, told = await plane.ask("POST", "/v1/policy/rollback", {"revision": odd})
+        assert (status, told["code"]) == (400, "revision-required")
+    assert live.done == ["sha256:7"]
+
+
 @pytest.mark.parametrize("change", [PROMOTE, ROLLBACK])
 @pytest.mark.parametrize(
     ("fails", "told"),
@@ -50,6 +61,7 @@ async def test_a_change_is_made_and_written_down(
         (PolicyInvalid("main.rego:3: bad"), (422, "policy-invalid")),
         (PolicyInvalid(""), (422, "policy-invalid")),
         (PolicyUnavailable("late"), (503, "policy-unavailable")),
+        (PolicyUndelivered("bundle.tar.gz cannot be read"), (503, "policy-undelivered")),
     ],
 )
 async def test_a_change_that_fails_is_told(

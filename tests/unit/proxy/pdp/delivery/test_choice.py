@@ -72,3 +72,22 @@ def test_an_archive_without_a_revision_is_refused(packed: bytes) -> None:
     """It was never staged."""
     with pytest.raises(PolicyInvalid):
         revision_of(packed)
+
+
+def test_what_was_left_has_to_be_named(tmp_path: Path) -> None:
+    """Until it was taken by name, or the source has moved on."""
+    choices = Choices(tmp_path)
+    with pytest.raises(PolicyInvalid, match="nothing to go back to"):
+        choices.back("")
+    choices.replaced(archive("bad"))
+    assert choices.back("") == choices.back("bad") == archive("bad")
+    choices.left("bad")
+    with pytest.raises(PolicyInvalid, match="bad, was itself rolled back"):
+        Choices(tmp_path).back("")
+    assert choices.back("bad") == archive("bad")
+    choices.left("")
+    assert choices.back("") == archive("bad")
+    choices.left("bad")
+    choices.choose(archive("good"), "bad")
+    choices.moved_on("next")
+    assert choices.back("") == archive("bad")
