@@ -1,4 +1,4 @@
-"""`detent kill`, `detent lift`, `detent sessions`: the operators' plane from a terminal."""
+"""`detent kill`, `kills`, `lift`, `sessions`: the operators' plane from a terminal."""
 
 import json
 import os
@@ -63,6 +63,29 @@ def kill(scope: str | None, reason: str, url: str, token_file: Path | None, as_j
     if answer.get("warning"):
         click.echo(f"detent: {answer['warning']}", err=True)
     sys.exit(0 if answer.get("committed") else FINDING)
+
+
+@click.command()
+@operator_options
+@json_option
+def kills(url: str, token_file: Path | None, as_json: bool) -> None:
+    """List what is halted, with the epoch that `detent lift` takes (role view)."""
+    answer = ask("GET", f"{url}/killswitch", token_file, None)
+    if as_json:
+        click.echo(json.dumps(answer))
+        return
+    standing = [*answer["active"], *answer["pending"]]
+    if not standing:
+        click.echo("nothing is halted")
+        return
+    print_table(("epoch", "scopes", "by", "since", "reason"), map(_kill_row, standing))
+
+
+def _kill_row(one: dict[str, Any]) -> list[str]:
+    """Return a row; a kill without an epoch is not committed yet."""
+    scopes = (":".join(filter(None, (scope["kind"], scope["id"]))) for scope in one["scopes"])
+    epoch = str(one.get("epoch", "not yet"))
+    return [epoch, ", ".join(scopes), one["actor"], one["at"], one["reason"]]
 
 
 @click.command()

@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "hook": "proxy.cli.hook:hook",
     "install": "proxy.cli.install:install",
     "kill": "proxy.cli.kill:kill",
+    "kills": "proxy.cli.kill:kills",
     "lift": "proxy.cli.kill:lift",
     "policy": "proxy.cli.policy:policy",
     "serve": "proxy.cli.serve:serve",

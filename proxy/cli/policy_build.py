@@ -1,5 +1,6 @@
 """`detent policy build`: a directory of policies as one archive, the same bytes every time."""
 
+import asyncio
 import hashlib
 import json
 import os
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import click
 
+from proxy.app.probing import probe_suites
 from proxy.cli.options import json_option
 from proxy.pdp.commit import commit_time
 from proxy.pdp.delivery.building import build, read_manifest
@@ -34,11 +36,13 @@ NO_NUMBER = "these policies stand in no git commit; give --number, greater with 
 )
 @json_option
 def build_command(bundle: Path, output: Path, number: int | None, as_json: bool) -> None:
-    """Check BUNDLE, a directory, and write it as one archive, to be signed."""
+    """Check BUNDLE, a directory, ask it its suites, and write it as one archive, to be signed."""
     number = number or commit_time(bundle)
     if not number:
         raise click.UsageError(NO_NUMBER)
-    packed = build(bundle, find_opa().path, number)
+    opa = find_opa().path
+    packed = build(bundle, opa, number)
+    asyncio.run(probe_suites(bundle, opa))
     write_whole(output, packed)
     built = read_manifest(unpack_files(packed))
     told = {

@@ -28,20 +28,19 @@ def stuck(url: str, token_file: Path | None, as_json: bool) -> None:
 
 @click.command()
 @click.argument("step")
-@click.option("--done", "outcome", flag_value="done", help="It happened: its points are used.")
-@click.option(
-    "--failed", "outcome", flag_value="failed", help="It did not: its points are given back."
-)
+@click.option("--done", is_flag=True, help="It happened: its points are used.")
+@click.option("--failed", is_flag=True, help="It did not: its points are given back.")
 @click.option("--reason", required=True, help="How you know; goes into the log.")
 @operator_options
 @json_option
 def settle(
-    step: str, outcome: str | None, reason: str, url: str, token_file: Path | None, as_json: bool
+    *, step: str, reason: str, url: str, token_file: Path | None, as_json: bool, **said: bool
 ) -> None:
     """Say what became of a stuck STEP, after a look at its tool (role approve)."""
-    if outcome is None:
-        raise click.UsageError("Say --done or --failed.")
-    body = {"outcome": outcome, "reason": reason}
+    outcomes = [outcome for outcome, is_said in said.items() if is_said]
+    if len(outcomes) != 1:
+        raise click.UsageError("Say one of --done and --failed.")
+    body = {"outcome": outcomes[0], "reason": reason}
     answer = ask("POST", f"{url}/v1/intents/{quote(step, safe='')}/settle", token_file, body)
     if as_json:
         click.echo(json.dumps(answer))

@@ -36,6 +36,21 @@ def test_a_kill_names_its_scope_and_reason(operate: Run, port: Port) -> None:
     assert port.asked[0][3] == {"scope": "agent:acme/loop", "reason": "runaway"}
 
 
+def test_what_is_halted_is_listed_with_its_epoch(operate: Run, port: Port) -> None:
+    """So that it can be lifted; what is not committed yet is there too."""
+    order = {"order_id": "kil_1", "actor": "ops", "reason": "loop", "at": "2026-11-22T09:00:00Z"}
+    scopes = [{"kind": "agent", "id": "acme/loop"}, {"kind": "global", "id": ""}]
+    told = {"epoch": 7, "active": [{"epoch": 7, "scopes": scopes, **order}]}
+    port.answers({**told, "pending": [{"scopes": scopes[1:], **order, "actor": "SIGUSR1"}]})
+    result = operate("kills")
+    rows = [[cell.strip() for cell in line.split("│")] for line in result.output.splitlines()]
+    assert ["", "7", "agent:acme/loop, global", "ops", order["at"], "loop", ""] in rows
+    assert ["", "not yet", "global", "SIGUSR1", order["at"], "loop", ""] in rows
+    assert json.loads(operate("kills", "--json").output)["epoch"] == 7
+    port.answers({"epoch": 7, "active": [], "pending": []})
+    assert operate("kills").output == "nothing is halted\n"
+
+
 def test_a_halt_that_is_not_committed_exits_1(operate: Run, port: Port) -> None:
     """503 is an answer: it holds locally, and that is said."""
     port.answers(HALTED, 503)
@@ -80,7 +95,7 @@ def test_sessions_are_a_table_or_one_document(operate: Run, port: Port) -> None:
     assert {asked[:2] for asked in port.asked} == {("GET", "/v1/sessions")}
 
 
-COMMANDS = [("kill",), ("lift", "7", "--reason", "x"), ("sessions",)]
+COMMANDS = [("kill",), ("kills",), ("lift", "7", "--reason", "x"), ("sessions",)]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: str(command[0]))

@@ -8,7 +8,7 @@ import pytest
 from click.testing import Result
 
 from proxy.cli.policy_build import write_whole
-from tests.harness.tiny_bundle import BROKEN_RULE, write
+from tests.harness.tiny_bundle import BROKEN_RULE, FAILING_SUITE, write
 
 Run = Callable[..., Result]
 
@@ -50,6 +50,17 @@ def test_without_a_commit_the_number_is_asked_for(
     result = detent("policy", "build", bundle, "-o", tmp_path / "a.tar.gz")
     assert result.exit_code == 2
     assert "--number" in result.output
+
+
+def test_policies_whose_suites_fail_are_not_built(
+    detent: Run, bundle: Path, tmp_path: Path
+) -> None:
+    """Every gateway would refuse them; the case is told."""
+    write(bundle, {"suites/reads.yaml": FAILING_SUITE})
+    result = detent("policy", "build", bundle, "-o", tmp_path / "a.tar.gz", "--number", "1")
+    assert result.exit_code == 2
+    assert "1 cases of the suites fail" in result.stderr
+    assert not (tmp_path / "a.tar.gz").exists()
 
 
 def test_broken_policies_are_not_built(detent: Run, bundle: Path, tmp_path: Path) -> None:

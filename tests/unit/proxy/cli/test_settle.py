@@ -51,7 +51,7 @@ def test_what_was_settled_is_there_for_machines(operate: Run, port: Port) -> Non
     assert json.loads(result.output)["state"] == "done"
 
 
-@pytest.mark.parametrize("options", [REASON, ("--done",)])
+@pytest.mark.parametrize("options", [REASON, ("--done",), ("--done", "--failed", *REASON)])
 def test_an_outcome_and_a_reason_have_to_be_given(
     operate: Run, port: Port, options: tuple[str, ...]
 ) -> None:

@@ -10,6 +10,7 @@ def test_no_cell_is_cut_off(capsys: pytest.CaptureFixture[str]) -> None:
     print_table(("what", "finding"), [("store", word)])
     out = "".join(part.strip(" │┃\n") for part in capsys.readouterr().out.split("│"))
     assert out.count("x") == 200
+    assert word in out
     assert "…" not in out
     assert "/end" in out
 
