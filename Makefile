@@ -109,10 +109,11 @@ fuzz: setup ## a minute of new inputs for every parser; what fails is kept in va
 bench: setup ## added latency and CPU per call, as ratios in one run
 	$(BIN)/python -m bench.run
 
-fmt: setup ## format Python and Rego
+fmt: setup ## format Python and Rego, write the reference pages
 	$(BIN)/ruff check --fix --quiet . || true
 	$(BIN)/ruff format .
 	opa fmt --write policies
+	$(BIN)/python -m tests.docs.reference
 
 lock: ## pin all dependencies with hashes (needs uv)
 	uv pip compile pyproject.toml --extra dev --extra demo --prerelease explicit --python-version 3.11 \
