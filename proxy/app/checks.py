@@ -14,7 +14,7 @@ from functools import partial
 from proxy.app.build import Builder
 from proxy.app.check_finding import Finding
 from proxy.app.delivered import source_of
-from proxy.app.identity_checks import identities, issuers, users
+from proxy.app.identity_checks import identities, issuers, unknown_roles, users
 from proxy.app.ledger_warnings import ledger_warnings
 from proxy.app.ledgers import usable
 from proxy.app.open_files import room_for
@@ -46,6 +46,7 @@ async def examine(settings: Settings, environ: Mapping[str, str]) -> list[Findin
         *_listening(builder),
         *policy,
         *_decision_log(settings),
+        *_shadow(settings),
         *_adapters(builder),
         *await _servers(builder, catalogue),
         *_tiers(builder.settings, catalogue),
@@ -101,7 +102,8 @@ async def _policy(builder: Builder) -> tuple[list[Finding], Catalogue | None]:
             undo.push_async_callback(engine.stop)
         except DetentError as error:
             return [Finding("error", "policy", str(error))], catalogue
-    return [Finding("ok", "policy", f"revision {bundle.revision}")], catalogue
+        unknown = unknown_roles(builder.settings, bundle.directory)
+    return [Finding("ok", "policy", f"revision {bundle.revision}"), *unknown], catalogue
 
 
 def _decision_log(settings: Settings) -> list[Finding]:
@@ -115,6 +117,15 @@ def _decision_log(settings: Settings) -> list[Finding]:
     problem = "cannot be written to" if nearest.is_dir() else "is not a directory"
     message = f"{nearest} {problem}, so no decision is logged; name a directory of Detent's own"
     return [Finding("error", "policy.log", message)]
+
+
+def _shadow(settings: Settings) -> list[Finding]:
+    """Look whether the candidate is there; whether it can be asked shows when it is."""
+    wanted = settings.policy.shadow
+    if wanted is None or settings.path(wanted).exists():
+        return []
+    message = f"{settings.path(wanted)} is not there; put the candidate there, or remove the key"
+    return [Finding("error", "policy.shadow", message)]
 
 
 def _adapters(builder: Builder) -> list[Finding]:

@@ -2,6 +2,9 @@
 
 import os
 import pwd
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 from credentials.key_cache import KeyCache, KeysUnavailable
 from proxy.app.build import Builder
@@ -10,6 +13,13 @@ from proxy.app.identity import refuse_shared_audiences
 from proxy.config import Settings
 from proxy.config.identity import Issuer, TokenIssuer
 from proxy.errors import ConfigError
+from proxy.pdp.strict_yaml import load
+
+ALLOWING = "roles/data.yaml"
+ROLES: Mapping[str, Callable[[dict[str, Any]], Iterable[str]]] = {
+    ALLOWING: lambda data: data,
+    "attended/data.yaml": lambda data: data.get("roles", ()),
+}
 
 
 def identities(settings: Settings) -> list[Finding]:
@@ -22,6 +32,29 @@ def identities(settings: Settings) -> list[Finding]:
         message = "nobody may kill; add an operator with the hash of `detent token new operator`"
         findings.append(Finding("error", "identity", message))
     return findings
+
+
+def unknown_roles(settings: Settings, policies: Path) -> list[Finding]:
+    """Tell of roles that the policies do not know: most likely they are misspelt."""
+    known = {name for file, names in ROLES.items() for name in names(_data(policies / file))}
+    if not (policies / ALLOWING).exists():
+        return []
+    identity = settings.identity
+    given = [(one.name, one.roles) for one in identity.agents]
+    for issuer in identity.issuers:
+        given += [(one.name, one.roles) for one in issuer.subjects]
+        given += [(issuer.issuer, issuer.claims.roles)] if issuer.claims else []
+    return [
+        Finding("warning", "identity", f"{who} has the role {role}, which no policy knows")
+        for who, roles in given
+        for role in roles
+        if role not in known
+    ]
+
+
+def _data(file: Path) -> dict[str, Any]:
+    data: Any = load(file.read_bytes(), file.name) if file.exists() else {}
+    return data if isinstance(data, dict) else {}
 
 
 async def issuers(builder: Builder) -> list[Finding]:

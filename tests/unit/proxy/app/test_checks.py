@@ -127,6 +127,16 @@ def test_a_decision_log_that_cannot_be_written_is_told(
     assert not (tmp_path / "var").exists()
 
 
+def test_a_candidate_that_is_not_there_is_an_error(settings_of: SettingsOf, tmp_path: Path) -> None:
+    """A start goes on without it, and nothing would be compared."""
+    (finding,) = checks._shadow(settings_of(policy={"shadow": "candidat"}))
+    assert (finding.level, finding.what) == ("error", "policy.shadow")
+    assert "candidat is not there" in finding.message
+    (tmp_path / "candidat").mkdir()
+    assert checks._shadow(settings_of(policy={"shadow": "candidat"})) == []
+    assert checks._shadow(settings_of()) == []
+
+
 async def test_a_bundle_that_serving_would_refuse_is_an_error(world: World) -> None:
     """Its suites are run on the engine that would decide."""
     world.write()

@@ -3,6 +3,7 @@
 import os
 import pwd
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from proxy.app.build import Builder
 from proxy.app.check_finding import Finding
 from proxy.app.checks import examine
-from proxy.app.identity_checks import identities, issuers, users
+from proxy.app.identity_checks import identities, issuers, unknown_roles, users
 from proxy.config import Settings, load_settings
 from tests.harness.issuer import Issuer
 from tests.harness.world import World
@@ -145,3 +146,28 @@ def test_a_command_under_our_own_uid_is_warned_of(
     assert "process" in told(users(settings_of()), "warning")
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert users(settings_of()) == []
+
+
+def test_a_role_that_no_policy_knows_is_told(settings_of: SettingsOf, tmp_path: Path) -> None:
+    """It is most likely misspelt, and allows nothing; wherever roles are given."""
+    agent = {"name": "loop", "tenant": "acme", "token_sha256": "0" * 64}
+    keys = {"issuer": "https://idp", "audience": "d", "jwks_uri": "https://idp/keys"}
+    subject = {"sub": "s", "name": "pod", "tenant": "acme", "roles": ["raeder"]}
+    claims = {"agent": "sub", "tenants": ["acme"], "roles": ["coder", "codr"]}
+    identity = {
+        "agents": [agent | {"roles": ["coder", "attended", "maintainr"]}],
+        "issuers": [
+            keys | {"subjects": [subject]},
+            keys | {"issuer": "https://other", "claims": claims},
+        ],
+    }
+    settings = settings_of(identity=identity, listen={"public_url": "https://detent.acme"})
+    assert unknown_roles(settings, tmp_path) == []
+    for file, text in {"roles": "coder: {tools: []}", "attended": "roles: [attended]"}.items():
+        (tmp_path / file).mkdir()
+        (tmp_path / file / "data.yaml").write_text(text)
+    assert [finding.message for finding in unknown_roles(settings, tmp_path)] == [
+        "loop has the role maintainr, which no policy knows",
+        "pod has the role raeder, which no policy knows",
+        "https://other has the role codr, which no policy knows",
+    ]
