@@ -3,8 +3,8 @@
 import contextlib
 import json
 import tempfile
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from proxy.errors import PolicyInvalid
@@ -24,10 +24,11 @@ from proxy.pipeline.enforce import KNOWN_OBLIGATIONS
 
 @dataclass(frozen=True, slots=True)
 class Reviewer:
-    """Where bundles are staged, and by which OPA."""
+    """Where bundles are staged, and by which OPA. `heard` is told how far a review has come."""
 
     opa: Path
     private: Path
+    heard: Callable[[int], None] = lambda _: None
 
     def side(self, directory: Path) -> Side:
         """Stage a directory of policies. Raises PolicyInvalid."""
@@ -36,19 +37,22 @@ class Reviewer:
 
     def replay(self, log: Path, baseline: Side | None, candidate: Side) -> Review:
         """Ask the candidate what a log holds. Raises PolicyInvalid."""
-        comparing = Comparing(self.opa, baseline, candidate, baseline, KNOWN_OBLIGATIONS)
-        return comparing.review(of_log(read_log(log)))
+        return self._comparing(baseline, candidate).review(of_log(read_log(log)))
 
     def compare(self, before: Side, after: Side, questions: Iterable[Question]) -> Review:
         """Ask both the same; the inputs were made under `before`. Raises PolicyInvalid."""
-        return Comparing(self.opa, before, after, before, KNOWN_OBLIGATIONS).review(questions)
+        return self._comparing(before, after).review(questions)
+
+    def _comparing(self, before: Side | None, after: Side) -> Comparing:
+        asks = Comparing(self.opa, before, after, before, KNOWN_OBLIGATIONS)
+        return replace(asks, heard=self.heard)
 
 
 @contextlib.contextmanager
-def reviewer(opa: Path) -> Iterator[Reviewer]:
+def reviewer(opa: Path, heard: Callable[[int], None] = lambda _: None) -> Iterator[Reviewer]:
     """Yield a reviewer; the copies it makes are gone afterwards."""
     with tempfile.TemporaryDirectory(prefix="detent-review-") as private:
-        yield Reviewer(opa, Path(private))
+        yield Reviewer(opa, Path(private), heard)
 
 
 def inputs_of_file(file: Path) -> Iterator[LabelledInput]:

@@ -10,6 +10,7 @@ import click
 from proxy.app.boundaries import boundaries_between
 from proxy.app.review import inputs_of_file, reviewer, suite_inputs
 from proxy.cli.policy_review import Output, review_options
+from proxy.cli.progress import show_progress
 from proxy.pdp.find_opa import find_opa
 from proxy.pdp.review.log_files import SUFFIXES, read_log
 from proxy.pdp.review.questions import Question, of_inputs, of_log
@@ -39,7 +40,7 @@ def diff_command(before: Path, after: Path, corpora: tuple[str, ...], output: Ou
     Suites are those of BEFORE; an input was made under BEFORE unless it has a manifest of its own.
     Exit code 0 within the budget, 1 over it, 2 when the policies are broken.
     """
-    with reviewer(find_opa().path) as reviewing:
+    with reviewer(find_opa().path, show_progress) as reviewing:
         sides = reviewing.side(before), reviewing.side(after)
         asked = chain.from_iterable(_questions(name, (before, after), sides[0]) for name in corpora)
         output.tell(reviewing.compare(*sides, asked))

@@ -6,6 +6,7 @@ import click
 
 from proxy.app.review import reviewer
 from proxy.cli.policy_review import Output, review_options
+from proxy.cli.progress import show_progress
 from proxy.pdp.find_opa import find_opa
 
 _DIRECTORY = click.Path(path_type=Path, exists=True, file_okay=False)
@@ -23,6 +24,6 @@ def replay_command(log: Path, candidate: Path, baseline: Path | None, output: Ou
     apart. Without it nobody knows which limits of budgets the candidate changes.
     Exit code 0 within the budget, 1 over it, 2 when the policies are broken.
     """
-    with reviewer(find_opa().path) as reviewing:
+    with reviewer(find_opa().path, show_progress) as reviewing:
         before = reviewing.side(baseline) if baseline else None
         output.tell(reviewing.replay(log, before, reviewing.side(candidate)))

@@ -2,7 +2,7 @@
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import islice
@@ -88,7 +88,8 @@ class Comparing:
     """How questions are asked.
 
     Without `before` what was recorded counts. `origin` is the side the inputs were made under.
-    `known` are the obligations a gateway can meet. `jobs` is how many OPAs run at once.
+    `known` are the obligations a gateway can meet. `jobs` is how many OPAs run at once. `heard` is
+    told again and again how many inputs were dealt with.
     """
 
     opa: Path
@@ -97,6 +98,7 @@ class Comparing:
     origin: Side | None
     known: frozenset[str]
     jobs: int = os.cpu_count() or 1
+    heard: Callable[[int], None] = lambda _: None
 
     def review(self, questions: Iterable[Question]) -> Review:
         """Ask every question. Blocks. Raises PolicyInvalid when OPA cannot be run."""
@@ -107,10 +109,14 @@ class Comparing:
             for chunk in _chunks(questions):
                 running.append(pool.submit(self._ask, chunk))
                 if len(running) > 2 * self.jobs:
-                    _fold(review, running.popleft().result())
+                    self._take(review, running.popleft())
             while running:
-                _fold(review, running.popleft().result())
+                self._take(review, running.popleft())
         return review
+
+    def _take(self, review: Review, done: "Future[list[_Answered]]") -> None:
+        _fold(review, done.result())
+        self.heard(review.compared + sum(map(len, review.unreplayable.values())))
 
     def _ask(self, chunk: Sequence[Question]) -> "list[_Answered]":
         asked = [one for one in chunk if not one.problem]

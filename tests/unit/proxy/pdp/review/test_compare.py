@@ -73,6 +73,16 @@ def test_the_same_bundle_differs_in_nothing(
     assert (found.compared, found.differences, found.unreplayable) == (65, [], {})
 
 
+def test_how_far_it_is_is_told(opa: Path, sides: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After every chunk; what could not be asked counts."""
+    monkeypatch.setattr(subject, "CHUNK", 10)
+    heard: list[int] = []
+    same = sides("one", 10)
+    comparing = Comparing(opa, same, same, same, frozenset(), jobs=2, heard=heard.append)
+    comparing.review([question(number) for number in range(24)] + [question(1, problem="no")])
+    assert heard == [10, 20, 25]
+
+
 def test_a_flip_tells_agent_tool_rule_and_both_answers(opa: Path, sides: Any) -> None:
     """Only what lies between the two limits."""
     asked = [question(number) for number in (9, 10, 11)]
