@@ -5,6 +5,7 @@ DetentError
 ├── PolicyError
 │   ├── PolicyInvalid      a bundle that must not be loaded
 │   └── PolicyUnavailable  no decision in time
+│       └── PolicyUndelivered  nor a bundle to decide by
 ├── StoreError
 │   ├── StoreInUse         another process has the ledger
 │   ├── SchemaNewer        the ledger was written by a newer Detent
