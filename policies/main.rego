@@ -113,11 +113,19 @@ call_denials contains reason if {
 
 call_denials contains reasons.of("rule-missing") if not is_every_call_rule_loaded
 
-# `deny if …` makes a truth value, which has no members: such a rule would refuse nothing.
-call_denials contains reasons.of("rule-missing") if {
-	some name in {"allow", "deny", "deny_tool", "hold", "obligations"}
-	data.detent.rules[_][name] == true
-}
+# `deny if …` makes a truth value, which has no members: such a rule would refuse nothing. Name by name, because
+# OPA compiles a variable there to a broken wasm module.
+call_denials contains reasons.of("rule-missing") if is_any_set_a_truth
+
+is_any_set_a_truth if data.detent.rules[_].allow == true
+
+is_any_set_a_truth if data.detent.rules[_].deny == true
+
+is_any_set_a_truth if data.detent.rules[_].deny_tool == true
+
+is_any_set_a_truth if data.detent.rules[_].hold == true
+
+is_any_set_a_truth if data.detent.rules[_].obligations == true
 
 holds contains reason if {
 	some reason

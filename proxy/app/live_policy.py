@@ -133,10 +133,9 @@ class LivePolicy:
             choices, left = self._on.source.choices, self.bundle.revision
             if choices is None:
                 raise PolicyInvalid(NO_CHOICE)
-            previous = await asyncio.to_thread(choices.back, revision)
-            served = await self._choose(previous, older=True)
-            await asyncio.to_thread(choices.left, "" if revision else left)
-            return served
+            previous = await asyncio.to_thread(choices.back, revision, left)
+            with choices.leaving(left):
+                return await self._choose(previous, older=True)
 
     async def follow_choices(self) -> None:
         """Load what another process that shares our choices has chosen, for ever.

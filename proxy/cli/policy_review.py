@@ -105,6 +105,8 @@ def to_text(judged: Judged) -> str:
     for one in shown:
         lines.append(f"  {_one_line(one.label)}  {_one_line(one.tool)} {call_of(one)}")
         lines.append(f"    {', '.join(one.changes)}: {_one_line(verdicts(one))}")
+    lines += ["manifests and limits:"] if review.settings else []
+    lines += [f"  {_one_line(one.what)}: {_one_line(one.told)}" for one in review.settings]
     lines += [_missing(why, labels) for why, labels in review.unreplayable.items()]
     lines += [f"over the budget: {line}" for line in judged.exceeded]
     return plain("\n".join(lines))

@@ -12,7 +12,9 @@ from proxy.model.http_headers import takes_argument
 from proxy.model.route import Route, whole_numbers
 
 _CHANGING = frozenset({"DELETE", "PATCH", "PUT"})
-_COMBINED = frozenset({"$ref", "allOf", "anyOf", "oneOf"})
+_COMBINED = frozenset(
+    {"$ref", "allOf", "anyOf", "dependentSchemas", "if", "oneOf", "patternProperties"}
+)
 _NAMED_PLACES = ("query", "body", "headers")
 _PLACES = re.compile(r"\{([^{}]*)\}")
 _KINDS = ("path_within", "host_in", "cidr_in", "max", "min", "max_length", "one_of")
@@ -89,14 +91,13 @@ def unknown_arguments(
     """Yield each argument an entry speaks of that its tool's schema does not have, and where.
 
     A misspelt one disarms what is said about it: an optional constraint, a guard of revisions. Of a
-    schema that is put together from others nothing is told.
+    schema that names none, or is put together from others, nothing is told.
     """
-    properties = schema.get("properties")
-    if not _COMBINED.isdisjoint(schema):
+    known = schema.get("properties")
+    if not isinstance(known, dict) or not _COMBINED.isdisjoint(schema):
         return
-    known = set(properties if isinstance(properties, dict) else ())
     for key, names in _named_arguments(entry).items():
-        yield from ((key, name) for name in sorted(names - known))
+        yield from ((key, name) for name in sorted(names - known.keys()))
 
 
 def _problems_of_places(http: dict[str, Any], schema: dict[str, Any]) -> Iterator[str]:

@@ -124,6 +124,26 @@ def test_a_log_that_has_shrunk_is_no_evidence(head: Path) -> None:
     assert (code, "compared: 50, and at least 51 must be" in told) == (1, True), told
 
 
+@pytest.mark.parametrize("odd", ["a link", "a linked folder", "a name", "policy itself"])
+def test_a_branch_leads_nothing_anywhere(head: Path, odd: str) -> None:
+    """Neither what is copied nor what is appended: not to the scripts of the base, above all."""
+    script = head.parent / "base/scripts/assemble.sh"
+    before, policy = script.read_bytes(), head / "policy"
+    if odd == "a link":
+        (policy / "reasons/data.yaml").symlink_to(script)
+    elif odd == "a linked folder":
+        (policy / "lib").symlink_to(script.parent)
+    elif odd == "a name":
+        (policy / "a\n::error::all is well.rego").write_text("package a\n")
+    else:
+        shutil.rmtree(policy)
+        policy.symlink_to(head.parent / "base/policy")
+    for name in STEPS:
+        code, told = step(head, name)
+        assert (code, "::error::" in told) == (2, False), (name, told)
+    assert script.read_bytes() == before
+
+
 def test_what_a_branch_puts_in_place_of_the_output_is_not_used(head: Path) -> None:
     """On a terminal, where it is a folder of the checkout: neither as a link nor as a review."""
     elsewhere = head.parent / "elsewhere"
@@ -132,6 +152,11 @@ def test_what_a_branch_puts_in_place_of_the_output_is_not_used(head: Path) -> No
     code, told = step(head, "Lint", BUILD="build")
     assert (code, "is a link" in told, list(elsewhere.iterdir())) == (2, True, [])
     (head / "build").unlink()
+    (head / "build").mkdir()
+    (head / "build/tests.xml").symlink_to(elsewhere / "file")
+    assert step(head, "Test", BUILD="build")[0] == 0
+    assert list(elsewhere.iterdir()) == []
+    shutil.rmtree(head / "build")
     (head / "build").mkdir()
     for name in ("review.md", "replay.md", "diff.md"):
         (head / "build" / name).write_text("all is well")
@@ -163,7 +188,7 @@ def test_hooks_and_workflow_run_what_is_there() -> None:
     workflow = yaml.safe_load((REPOSITORY / ".github/workflows/policy.yml").read_text())
     named = {hook["entry"] for hook in hooks}
     named |= set(re.findall(r"scripts/\w+\.sh", (REPOSITORY / "action.yml").read_text()))
-    named |= {f"scripts/{name}" for name in ("assemble.sh", "out.sh")}
+    named |= {f"scripts/{name}" for name in ("assemble.sh", "out.sh", "plain.sh")}
     assert all(os.access(REPOSITORY / name, os.X_OK) for name in named)
     assert [one["name"] for one in action["runs"]["steps"]][:4] == list(STEPS)
     assert workflow["permissions"] == {"contents": "read"}

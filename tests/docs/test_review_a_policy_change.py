@@ -59,7 +59,7 @@ def test_the_commands_of_the_page_run(tmp_path: Path, monkeypatch: pytest.Monkey
 def test_every_change_and_every_limit_is_on_the_page() -> None:
     """And what is a flip."""
     assert [change for change in Change if f"`{change}`" not in PAGE] == []
-    rows = PAGE.split("| change | |\n|---|---|\n")[1].splitlines()[:2]
+    rows = PAGE.split("| change | |\n|---|---|\n")[1].splitlines()[:3]
     assert {change for change in Change if any(f"`{change}`" in row for row in rows)} == {*FLIPS}
     assert set(re.findall(r"--max-(\w+)", PAGE)) == set(LIMITS)
 

@@ -2,10 +2,13 @@ package detent.lib.names_test
 
 import data.detent.lib.names
 
-patterns := [".ssh", "id_*", "*.pem"]
+patterns := [".ssh", "id_*", "*.pem", "/proc", "/etc/shadow"]
 
 test_other_names_are_spared[path] if {
-	some path in ["a", "/a/b.txt", "a/.sshd/b", "xid_rsa", "a.pem.txt", "a b/c", "./a", "ü/ö"]
+	some path in [
+		"a", "/a/b.txt", "a/.sshd/b", "xid_rsa", "a.pem.txt", "a b/c", "./a", "ü/ö",
+		"proc/a", "/a/proc", "/process", "/etc/shadows", "etc/shadow", "/a/b/", "/",
+	]
 	names.spares(path, patterns)
 }
 
@@ -21,6 +24,27 @@ test_a_name_is_found_wherever_it_stands[path] if {
 		"a/../.ssh",
 	]
 	count({path | names.spares(path, patterns)}) == 0
+}
+
+test_a_place_is_found_however_it_is_led_to[path] if {
+	some path in [
+		"/proc",
+		"/proc/self/environ",
+		"/PROC/1",
+		"/etc/shadow",
+		"//proc/self",
+		"/./proc/self",
+		"/a/../proc/self",
+		"/a//b",
+		"/a/..",
+		"/a/.",
+	]
+	count({path | names.spares(path, ["/proc", "/etc/shadow"])}) == 0
+}
+
+test_a_path_that_climbs_is_spared_where_no_place_is_named[path] if {
+	some path in ["/a/../b", "/a//b"]
+	names.spares(path, [".ssh"])
 }
 
 test_what_can_be_read_in_two_ways_is_not_spared[note] if {

@@ -16,6 +16,9 @@ stays_below(path) if {
 	is_string(path)
 	is_plain(concat("/", ["", path]))
 	not regex.match(`^[-~:]`, path)
+
+	# To a pattern `{..,x}` and `[.][.]` climb as well.
+	not regex.match(`[{,\[]\.|\.[\],}?]`, path)
 }
 
 # An absolute path that can be read in one way only: no `..`, `.` or empty segments, no

@@ -52,6 +52,8 @@ test_what_stays_below[note] if {
 		"a file below": "a/b.txt",
 		"a directory": "a/",
 		"a dash inside": "a-b/-c",
+		"a pattern": "src/**/*.{ts,tsx}",
+		"a class": "lib/*.[ch]",
 	}
 	paths.stays_below(path)
 }
@@ -66,6 +68,10 @@ test_what_does_not_stay_below[note] if {
 		"an option": "-rf",
 		"a home directory": "~/x",
 		"pathspec magic": ":(top)x",
+		"up by a choice": "{..,x}/a",
+		"up by the last choice": "{x,..}/a",
+		"up by classes": "[.][.]/a",
+		"up by a letter": ".?/a",
 		"a backslash": `a\b`,
 		"NUL": "a\u0000",
 		"a number": 7,

@@ -3,10 +3,12 @@
 A choice holds for one offered revision only: a source that offers another one is obeyed again.
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
-from proxy.errors import PolicyInvalid
+from proxy.errors import PolicyError, PolicyInvalid
 from proxy.pdp.bundle_files import MANIFEST
 from proxy.pdp.delivery.kept import KeptFile
 from proxy.pdp.delivery.packing import MAX_PACKED_BYTES, unpack_files
@@ -51,7 +53,6 @@ class Choices:
         head, found, _ = self._chosen.read().partition(b"\n")
         if found and head != _head(offered):
             self.clear()
-            self._left.remove()
 
     def changed(self) -> bool:
         """Whether another process has chosen since we last looked."""
@@ -65,11 +66,11 @@ class Choices:
         """Return that archive, nothing when there is none."""
         return self._previous.read()
 
-    def back(self, revision: str) -> bytes:
-        """Return the archive to go back to, of that revision when one is named.
+    def back(self, revision: str, now: str) -> bytes:
+        """Return the archive to go back to from `now`, of that revision when one is named.
 
-        One that was itself left by a rollback has to be named: whoever asks twice to get rid of a
-        policy must not get it back. Raises PolicyInvalid.
+        One that was itself left by a rollback, by this process or by another, has to be named:
+        whoever asks twice to get rid of a policy must not get it back. Raises PolicyInvalid.
         """
         packed = self.previous()
         if not packed:
@@ -77,16 +78,23 @@ class Choices:
         found = revision_of(packed)
         if revision and revision != found:
             raise PolicyInvalid(f"the policy before this one is {found}. Cure: name that")
-        if not revision and self._left.read().decode(errors="replace") == found:
+        if not revision and found in {now, self._left.read().decode(errors="replace")}:
             raise PolicyInvalid(
-                f"the policy before this one, {found}, was itself rolled back. Cure: name its "
-                "revision to take it again, or promote another"
+                f"the policy before this one, {found}, was itself left by a rollback. Cure: name "
+                "its revision to take it again, or promote another"
             )
         return packed
 
-    def left(self, revision: str) -> None:
-        """Note the revision that a rollback has left; empty when it was taken again by name."""
+    @contextlib.contextmanager
+    def leaving(self, revision: str) -> Iterator[None]:
+        """Note the revision that a rollback leaves, before it does; forget it when it fails."""
+        before = self._left.read()
         self._left.write(revision.encode())
+        try:
+            yield
+        except PolicyError:
+            self._left.write(before)
+            raise
 
 
 def revision_of(packed: bytes) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 from proxy.pdp.findings.finding import Finding
 from proxy.pdp.lint.modules import RULES, Module, Name, Source
-from proxy.pdp.lint.nodes import is_ref, nodes_of
+from proxy.pdp.lint.nodes import Node, is_ref, nodes_of
 
 UNHEARD = "rule-decides-nothing"
 UNMISSED = "rule-not-missed"
@@ -54,10 +54,14 @@ def _unheard_of(module: Module, filled: Mapping[str, int]) -> Iterator[Finding]:
             f"name the package {'.'.join(module.package[:-below])}, or give it a name of its own",
         )
     for rule in module.rules:
-        if rule.name in SETS and (rule.key is None or rule.is_default):
-            problem = f"{rule.name} is no set here, so nothing in it counts"
+        if rule.name in SETS and rule.key is None and not _is_set(rule.value):
+            problem = f"{rule.name} is no set here: a truth value has no members"
             cure = f"write `{rule.name} contains reasons.of(…) if {{ … }}`"
             yield Finding(module.file, rule.line, UNHEARD, problem, cure)
+
+
+def _is_set(value: Node | None) -> bool:
+    return value is not None and value["type"] in {"set", "setcomprehension"}
 
 
 def _is_alone(source: Source, module: Module) -> bool:

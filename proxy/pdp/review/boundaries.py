@@ -13,13 +13,12 @@ from typing import Any
 from proxy.model.tool import ToolManifest
 from proxy.pdp.manifests import Catalogue
 from proxy.pdp.review.around import around, changed
-from proxy.pdp.review.corpus import LabelledInput
+from proxy.pdp.review.corpus import TOO_MANY, LabelledInput
 from proxy.pdp.review.edges import Edge, inside, of_constraint, of_value
 from proxy.pdp.suite_input import decision_input
 from proxy.pdp.suites import Case
 
-MAX_INPUTS = 50_000
-TOO_MANY = f"there are more than {MAX_INPUTS:,} of them: the rest was not made"
+MAX_INPUTS = 100_000
 NO_ROLE = "nobody"
 
 _ARGUMENTS = ("context", "arguments")
@@ -123,8 +122,8 @@ def _arguments(manifest: ToolManifest, workspaces: Mapping[str, str]) -> dict[st
     return wanted
 
 
-def _sample(schema: Mapping[str, Any]) -> Any:
-    kind = schema.get("type", "string")
+def _sample(schema: Any) -> Any:
+    kind = schema.get("type", "string") if isinstance(schema, Mapping) else "string"
     return _SAMPLES.get(kind if isinstance(kind, str) else "string", "a")
 
 

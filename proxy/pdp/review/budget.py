@@ -11,8 +11,9 @@ class Budget:
     """The most there may be of each; None is no limit.
 
     `flips` are all inputs on which an agent may do more or less; `permissions` are those on which
-    it may do more, by another verdict, grant, cost, label or obligation; `changes` are the other
-    differences. `compared` is the least that must have been compared.
+    it may do more, by another verdict, grant, cost, label or obligation; both count a limit that is
+    raised. `changes` are the other differences, manifests among them. `compared` is the least that
+    must have been compared.
     """
 
     flips: int = 0
@@ -27,12 +28,13 @@ class Budget:
 
         Nor is what could not be asked, because the policies fail on too much: it may hide anything.
         """
-        flips = len(review.flips)
+        flips, settings = len(review.flips), len(review.settings)
+        others = len(review.differences) - flips + settings - review.looser
         found = {
-            "flips": (flips, self.flips),
-            "new permissions": (review.count(*LOOSENED), self.permissions),
+            "flips": (flips + review.looser, self.flips),
+            "new permissions": (review.count(*LOOSENED) + review.looser, self.permissions),
             "new refusals": (review.count(Change.REFUSAL), self.refusals),
-            "other changes": (len(review.differences) - flips, self.changes),
+            "other changes": (others, self.changes),
             "not replayable": (sum(map(len, review.unreplayable.values())), self.unreplayable),
             "not asked": (review.not_asked, 0),
         }

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from proxy.pdp.review.batch import CHUNK
+from proxy.pdp.review.corpus import TOO_MANY
 from proxy.pdp.review.outcome import FLIPS, Change, Outcome, changes, rules
 from proxy.pdp.review.questions import Question
+from proxy.pdp.review.settings import Setting, settings_between
 from proxy.pdp.review.sides import Side, fitted
 
 OTHER_REVISION = "it was decided under another revision than the baseline"
@@ -58,7 +60,8 @@ class Difference:
 class Review:
     """What came of it. `unreplayable` has the labels of what could not be asked again, by why.
 
-    Of what was `compared`, `masked` had a value that the log does not hold.
+    Of what was `compared`, `masked` had a value that the log does not hold. `settings` are what the
+    gateway itself takes from the bundles and finds changed.
     """
 
     before: str
@@ -67,6 +70,12 @@ class Review:
     differences: list[Difference] = field(default_factory=list)
     unreplayable: dict[str, list[str]] = field(default_factory=dict)
     masked: int = 0
+    settings: tuple[Setting, ...] = ()
+
+    @property
+    def looser(self) -> int:
+        """How many settings let an agent do more."""
+        return sum(one.is_looser for one in self.settings)
 
     @property
     def flips(self) -> list[Difference]:
@@ -75,8 +84,8 @@ class Review:
 
     @property
     def not_asked(self) -> int:
-        """How many inputs nobody could be asked, because policies fail on too many others."""
-        return len(self.unreplayable.get(NOT_ASKED, ()))
+        """How many inputs were not asked: policies fail on too many others, or they are many."""
+        return sum(len(self.unreplayable.get(why, ())) for why in (NOT_ASKED, TOO_MANY))
 
     def count(self, *of: Change) -> int:
         """Return how many inputs differ in one of these ways."""
@@ -104,6 +113,8 @@ class Comparing:
         """Ask every question. Blocks. Raises PolicyInvalid when OPA cannot be run."""
         before = self.before.name if self.before else RECORDED
         review = Review(before, self.after.name)
+        if self.before is not None:
+            review.settings = settings_between(self.before.catalogue, self.after.catalogue)
         with ThreadPoolExecutor(self.jobs) as pool:
             running: deque[Future[list[_Answered]]] = deque()
             for chunk in _chunks(questions):

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Any
 
+TOO_MANY = "there are more of them than can be asked: the rest was not made"
+
 
 @dataclass(frozen=True, slots=True)
 class LabelledInput:

@@ -1,13 +1,14 @@
 """What two decisions are compared by, and in how many ways they may differ."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 _ENCODER = json.JSONEncoder(sort_keys=True, ensure_ascii=False)
 _BOUNDS = {"scope": None, "ttl": None}
+ATTENDED = "human_attended"
 _STRICTNESS = {"allow": 0, "hold": 1, "deny": 2}
 
 
@@ -17,6 +18,7 @@ class Change(StrEnum):
     PERMISSION = "new permission"
     EASED = "hold instead of refusal"
     LIFTED = "obligation lifted"
+    ATTENDED = "approval by its user"
     WIDENED = "wider grant"
     UNLABELLED = "label lost"
     CHEAPER = "lower cost"
@@ -33,6 +35,7 @@ LOOSENED = (
     Change.PERMISSION,
     Change.EASED,
     Change.LIFTED,
+    Change.ATTENDED,
     Change.WIDENED,
     Change.UNLABELLED,
     Change.CHEAPER,
@@ -84,23 +87,40 @@ def outcome_of(answer: Mapping[str, Any]) -> Outcome:
 def changes(before: Outcome, after: Outcome) -> tuple[Change, ...]:
     """Return every way in which they differ, flips first.
 
-    With another verdict the rest follows from it, and is not told beside it.
+    With another verdict the rest follows from it: only what is looser is told beside it.
     """
+    looser = tuple(_looser(before, after)) if "deny" not in (before.verdict, after.verdict) else ()
     if before.verdict != after.verdict:
-        return (_flip(before.verdict, after.verdict),)
-    goes_on = after.verdict != "deny"
+        return (_flip(before.verdict, after.verdict), *looser)
     differing = {
-        Change.LIFTED: goes_on and not set(before.obligations) <= set(after.obligations),
-        Change.WIDENED: goes_on and _is_wider(json.loads(before.grant), json.loads(after.grant)),
-        Change.UNLABELLED: goes_on and not set(before.labels) <= set(after.labels),
-        Change.CHEAPER: goes_on and after.risk < before.risk,
         Change.OBLIGATIONS: before.obligations != after.obligations,
         Change.GRANT: before.grant != after.grant,
         Change.COST: before.risk != after.risk,
         Change.LABELS: before.labels != after.labels,
         Change.REASONS: before.reasons != after.reasons,
     }
-    return tuple(change for change, is_so in differing.items() if is_so)
+    return (*looser, *(change for change, is_so in differing.items() if is_so))
+
+
+def _looser(before: Outcome, after: Outcome) -> Iterator[Change]:
+    """Yield what lets an agent do more, now or later, of two answers that are no refusals."""
+    duties = [{duty for duty in one.obligations if not _is_leave(duty)} for one in (before, after)]
+    leave = [{duty for duty in one.obligations if _is_leave(duty)} for one in (before, after)]
+    if not duties[0] <= duties[1]:
+        yield Change.LIFTED
+    if after.verdict == "hold" and not leave[1] <= leave[0]:
+        yield Change.ATTENDED
+    if _is_wider(json.loads(before.grant), json.loads(after.grant)):
+        yield Change.WIDENED
+    if not set(before.labels) <= set(after.labels):
+        yield Change.UNLABELLED
+    if after.risk < before.risk:
+        yield Change.CHEAPER
+
+
+def _is_leave(duty: str) -> bool:
+    """Whether an obligation permits: who sits at the agent may then approve a held call."""
+    return bool(json.loads(duty).get("type") == ATTENDED)
 
 
 def _flip(before: str, after: str) -> Change:

@@ -3,7 +3,7 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
 
@@ -37,6 +37,7 @@ class Judged:
         flips, others = len(review.flips), len(review.differences) - len(review.flips)
         told = f"{flips} flips and {others} other changes in {review.compared} decisions"
         told += f", {review.masked} of them with masked values" if review.masked else ""
+        told += f"; {len(review.settings)} manifests and limits differ" if review.settings else ""
         return f"{told}; {missing} could not be asked again" if missing else told
 
     def to_json(self) -> str:
@@ -52,6 +53,7 @@ class Judged:
             "flips": len(review.flips),
             "counts": counts(review),
             "groups": {name: groups(review.differences, name) for name in GROUPS},
+            "settings": [asdict(one) for one in review.settings],
             "unreplayable": review.unreplayable,
             "differences": [_document(one) for one in review.differences],
         }
@@ -134,6 +136,9 @@ def to_markdown(judged: Judged) -> str:
         cells = ((one.label, one.tool, call_of(one), verdicts(one)) for one in shown)
         rows = (tuple(map(_code, row)) for row in cells)
         lines += _table(("decision", "tool", "arguments", "before → now"), rows)
+    if review.settings:
+        rows = ((_code(one.what), _code(one.told)) for one in review.settings[:SHOWN_GROUPS])
+        lines += _table(("manifests and limits", "now"), rows)
     if review.unreplayable:
         missing = ((why, len(labels)) for why, labels in review.unreplayable.items())
         lines += _table(("not asked again, because", "decisions"), missing)

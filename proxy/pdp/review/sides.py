@@ -59,12 +59,19 @@ def _is_not_asked(answer: Any) -> TypeGuard[Unanswered]:
 def fitted(document: Mapping[str, Any], side: Side, origin: Side | None) -> dict[str, Any]:
     """Return an input as the gateway builds it under the bundle of this side.
 
-    The manifest, the effect and the limits of budgets come from the bundle, so those of the bundle
-    it was made under, `origin`, are replaced. What belongs to neither (a suite's own manifest, a
-    session's smaller budget) stays.
+    The manifest, the effect, the revision and the limits of budgets come from the bundle, so those
+    of the bundle it was made under, `origin`, are replaced. What belongs to neither (a suite's own
+    manifest, a session's smaller budget) stays.
     """
-    shown = _with_manifest(document, side, origin)
+    shown = _with_revision(_with_manifest(document, side, origin), side)
     return shown if origin in (None, side) else _with_limits(shown, side, origin)
+
+
+def _with_revision(document: dict[str, Any], side: Side) -> dict[str, Any]:
+    context = document.get("context")
+    if not isinstance(context, dict) or "policy_revision" not in context:
+        return document
+    return {**document, "context": {**context, "policy_revision": side.bundle.revision}}
 
 
 def _with_manifest(document: Mapping[str, Any], side: Side, origin: Side | None) -> dict[str, Any]:

@@ -63,12 +63,14 @@ async def test_a_rollback_goes_forth_only_by_name(gateway: Gateway, world: World
     assert await gateway.live.rollback() == gateway.parts.policy.revision == old
     told = await gateway.live.status()
     assert (told["offered"], told["previous"]) == (new, new)
-    with pytest.raises(PolicyInvalid, match="was itself rolled back"):
+    with pytest.raises(PolicyInvalid, match="itself left by a rollback"):
         await gateway.live.rollback()
     with pytest.raises(PolicyInvalid, match="before this one is "):
         await gateway.live.rollback(old)
     assert await gateway.live.rollback(new) == gateway.parts.policy.revision == new
-    assert await gateway.live.rollback() == gateway.parts.policy.revision == old
+    with pytest.raises(PolicyInvalid, match=f"{old}, was itself left"):
+        await gateway.live.rollback()
+    assert await gateway.live.rollback(old) == gateway.parts.policy.revision == old
 
 
 async def test_a_rollback_holds_until_the_source_moves_on(gateway: Gateway, world: World) -> None:

@@ -225,8 +225,10 @@ def test_what_only_detent_could_do_is_refused_beside_hooks(
     [
         ({"properties": {"x": {}}}, []),
         ({"properties": {"y": {}}}, [("constraints", "x"), ("guards", "x")]),
-        ({}, [("constraints", "x"), ("guards", "x")]),
-        ({"properties": []}, [("constraints", "x"), ("guards", "x")]),
+        ({"properties": {}}, [("constraints", "x"), ("guards", "x")]),
+        ({}, []),
+        ({"properties": []}, []),
+        ({"properties": {"y": {}}, "patternProperties": {"^x": {}}}, []),
         ({"allOf": [{}]}, []),
         ({"$ref": "#/$defs/a"}, []),
     ],

@@ -75,19 +75,35 @@ def test_an_archive_without_a_revision_is_refused(packed: bytes) -> None:
 
 
 def test_what_was_left_has_to_be_named(tmp_path: Path) -> None:
-    """Until it was taken by name, or the source has moved on."""
+    """By any process, after a restart, and when the source has moved on."""
     choices = Choices(tmp_path)
     with pytest.raises(PolicyInvalid, match="nothing to go back to"):
-        choices.back("")
+        choices.back("", "now")
     choices.replaced(archive("bad"))
-    assert choices.back("") == choices.back("bad") == archive("bad")
-    choices.left("bad")
-    with pytest.raises(PolicyInvalid, match="bad, was itself rolled back"):
-        Choices(tmp_path).back("")
-    assert choices.back("bad") == archive("bad")
-    choices.left("")
-    assert choices.back("") == archive("bad")
-    choices.left("bad")
-    choices.choose(archive("good"), "bad")
-    choices.moved_on("next")
-    assert choices.back("") == archive("bad")
+    assert choices.back("", "now") == choices.back("bad", "now") == archive("bad")
+    with choices.leaving("bad"):
+        choices.choose(archive("good"), "bad")
+    for other in (choices, Choices(tmp_path)):
+        other.moved_on("next")
+        with pytest.raises(PolicyInvalid, match="bad, was itself left by a rollback"):
+            other.back("", "now")
+        with pytest.raises(PolicyInvalid, match="before this one is bad"):
+            other.back("other", "now")
+        assert other.back("bad", "now") == archive("bad")
+
+
+def test_what_others_have_just_left_is_not_taken(tmp_path: Path) -> None:
+    """A process that still decides by it has not heard of their rollback yet."""
+    choices = Choices(tmp_path)
+    choices.replaced(archive("bad"))
+    with pytest.raises(PolicyInvalid, match="left by a rollback"):
+        choices.back("", "bad")
+
+
+def test_a_rollback_that_fails_has_left_nothing(tmp_path: Path) -> None:
+    """The next one is as free as this one was."""
+    choices = Choices(tmp_path)
+    choices.replaced(archive("a"))
+    with pytest.raises(PolicyInvalid), choices.leaving("a"):
+        raise PolicyInvalid("its suites fail")
+    assert choices.back("", "now") == archive("a")

@@ -35,6 +35,8 @@ def rules_found(source: Source) -> list[str]:
         (MAIN, "denies := 1\n", [UNHEARD]),
         (MAIN, "deny if input.x\n", [UNHEARD]),
         (MAIN, 'deny := reasons.of("x") if input.x\n', [UNHEARD]),
+        (MAIN, 'deny := {reasons.of("x") | input.x}\n', []),
+        (MAIN, "default deny := set()\n\n" + 'deny := {reasons.of("x")} if input.x\n', []),
         (MAIN, "default deny := false\n\ndeny if input.x\n", [UNHEARD, UNHEARD]),
     ],
 )

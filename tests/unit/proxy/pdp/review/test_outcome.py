@@ -6,6 +6,9 @@ import pytest
 
 from proxy.pdp.review.outcome import Change, changes, outcome_of, rules
 
+MASK = {"type": "mask", "path": "/a"}
+LEAVE = {"type": "human_attended"}
+HELD: dict[str, Any] = {"verdict": "hold"}
 ANSWER: dict[str, Any] = {
     "verdict": "allow",
     "reasons": [{"id": "role-allows-tool", "message": "Yes."}],
@@ -26,6 +29,20 @@ ANSWER: dict[str, Any] = {
         ({"verdict": "hold"}, {"verdict": "allow"}, (Change.PERMISSION,)),
         ({"verdict": "deny"}, {"verdict": "hold"}, (Change.EASED,)),
         ({"verdict": "allow"}, {"verdict": "hold"}, (Change.HOLD,)),
+        (
+            {"verdict": "allow"},
+            {"verdict": "hold", "labels": [], "cost": {"risk": 0}, "grant": {"broker": "jwt"}},
+            (Change.HOLD, Change.WIDENED, Change.UNLABELLED, Change.CHEAPER),
+        ),
+        (
+            {"verdict": "hold"},
+            {"verdict": "allow", "labels": []},
+            (Change.PERMISSION, Change.UNLABELLED),
+        ),
+        (HELD, HELD | {"obligations": [MASK, LEAVE]}, (Change.ATTENDED, Change.OBLIGATIONS)),
+        (HELD | {"obligations": [MASK, LEAVE]}, HELD, (Change.OBLIGATIONS,)),
+        ({}, {"obligations": [MASK, LEAVE]}, (Change.OBLIGATIONS,)),
+        ({}, HELD | {"obligations": [MASK, LEAVE]}, (Change.HOLD, Change.ATTENDED)),
         ({"verdict": "hold"}, {"verdict": "deny", "labels": []}, (Change.REFUSAL,)),
         ({}, {"obligations": []}, (Change.LIFTED, Change.OBLIGATIONS)),
         ({"obligations": []}, {}, (Change.OBLIGATIONS,)),

@@ -58,6 +58,15 @@ def test_a_manifest_of_its_own_stays() -> None:
     assert fitted(own, NEW, OLD)["resource"]["manifest"] == {"risk": 99}
 
 
+def test_the_revision_is_that_of_the_bundle() -> None:
+    """A rule may read it; where there was none, none is made up."""
+    document = asked()
+    document["context"]["policy_revision"] = "of then"
+    for one in (OLD, NEW):
+        assert fitted(document, one, OLD)["context"]["policy_revision"] == one.bundle.revision
+    assert "policy_revision" not in fitted(asked(), NEW, OLD)["context"]
+
+
 def test_a_tool_that_is_gone_has_no_manifest() -> None:
     """It is refused as unknown."""
     made = fitted(asked(), NONE, OLD)
