@@ -80,8 +80,8 @@ class Choices:
             raise PolicyInvalid(f"the policy before this one is {found}. Cure: name that")
         if not revision and found in {now, self._left.read().decode(errors="replace")}:
             raise PolicyInvalid(
-                f"the policy before this one, {found}, was itself left by a rollback. Cure: name "
-                "its revision to take it again, or promote another"
+                f"the policy before this one, {found}, decides here already or was itself left by "
+                "a rollback. Cure: name its revision to take it again, or promote another"
             )
         return packed
 

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -68,7 +69,7 @@ async def test_a_rollback_goes_forth_only_by_name(gateway: Gateway, world: World
     with pytest.raises(PolicyInvalid, match="before this one is "):
         await gateway.live.rollback(old)
     assert await gateway.live.rollback(new) == gateway.parts.policy.revision == new
-    with pytest.raises(PolicyInvalid, match=f"{old}, was itself left"):
+    with pytest.raises(PolicyInvalid, match=f"{re.escape(old)}, .*was itself left"):
         await gateway.live.rollback()
     assert await gateway.live.rollback(old) == gateway.parts.policy.revision == old
 

@@ -85,7 +85,7 @@ def test_what_was_left_has_to_be_named(tmp_path: Path) -> None:
         choices.choose(archive("good"), "bad")
     for other in (choices, Choices(tmp_path)):
         other.moved_on("next")
-        with pytest.raises(PolicyInvalid, match="bad, was itself left by a rollback"):
+        with pytest.raises(PolicyInvalid, match=r"bad, .*was itself left by a rollback"):
             other.back("", "now")
         with pytest.raises(PolicyInvalid, match="before this one is bad"):
             other.back("other", "now")
