@@ -7,16 +7,14 @@ import future.keywords.not
 # count, nor do dots and spaces at the end of a part, which some systems drop.
 spares(path, patterns) if {
 	regex.match(`^[^\\\x00-\x1f\x7f]+$`, path)
-	parts := {trim_right(part, ". ") | some part in split(lower(path), "/")}
+	every part in split(lower(path), "/") {
+		every pattern in patterns {
+			not glob.match(pattern, ["/"], trim_right(part, ". "))
+		}
+	}
 	every pattern in patterns {
-		not is_one_of(parts, pattern)
 		not stands_in(path, pattern)
 	}
-}
-
-is_one_of(parts, pattern) if {
-	some part in parts
-	glob.match(pattern, ["/"], part)
 }
 
 # A place: the path is it, leads below it, or climbs, so that it may.
