@@ -104,6 +104,8 @@ tool_denials contains reasons.of("default-deny") if {
 
 tool_denials contains reasons.of("rule-missing") if not is_every_tool_rule_loaded
 
+tool_denials contains reasons.of("rule-missing") if data.detent.rules[_].deny_tool == true
+
 is_refused_by_rule if data.detent.rules[_].deny_tool[_]
 
 call_denials contains reason if {
@@ -115,17 +117,11 @@ call_denials contains reasons.of("rule-missing") if not is_every_call_rule_loade
 
 # `deny if …` makes a truth value, which has no members: such a rule would refuse nothing. Name by name, because
 # OPA compiles a variable there to a broken wasm module.
-call_denials contains reasons.of("rule-missing") if is_any_set_a_truth
+call_denials contains reasons.of("rule-missing") if data.detent.rules[_].deny == true
 
-is_any_set_a_truth if data.detent.rules[_].allow == true
+call_denials contains reasons.of("rule-missing") if data.detent.rules[_].hold == true
 
-is_any_set_a_truth if data.detent.rules[_].deny == true
-
-is_any_set_a_truth if data.detent.rules[_].deny_tool == true
-
-is_any_set_a_truth if data.detent.rules[_].hold == true
-
-is_any_set_a_truth if data.detent.rules[_].obligations == true
+call_denials contains reasons.of("rule-missing") if data.detent.rules[_].obligations == true
 
 holds contains reason if {
 	some reason

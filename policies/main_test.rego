@@ -198,7 +198,7 @@ test_what_comes_back_is_untrusted_unless_the_manifest_says_otherwise[note] if {
 }
 
 test_a_rule_that_says_true_in_place_of_a_set_is_told[name] if {
-	some name in ["allow", "deny", "deny_tool", "hold", "obligations"]
+	some name in ["deny", "deny_tool", "hold", "obligations"]
 	"rule-missing" in refused(fixtures.call) with data.detent.rules.another as {name: true}
 }
 
