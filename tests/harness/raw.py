@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def authority_of(url: str) -> str:
 
 
 async def say(
-    url: str, *parts: bytes, pause_s: float = 0.0, wait_s: float = 10.0, quiet_s: float = 10.0
+    url: str, *parts: bytes, pause_s: float = 0.0, wait_s: float = 10.0, quiet_s: float = math.inf
 ) -> Heard:
     """Send these parts, `pause_s` apart, and listen until hung up on, or for `wait_s` seconds.
 
